@@ -1,0 +1,3 @@
+"""
+A Twisted plugin suite that runs a node of a DMR network.
+"""

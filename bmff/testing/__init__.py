@@ -1,0 +1,3 @@
+"""
+Shipped help for tests: a virtual network, simulated hotspots, mutations.
+"""

@@ -1,0 +1,3 @@
+"""
+The tests of bmff, one package for each room of the house.
+"""
