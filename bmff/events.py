@@ -1,0 +1,205 @@
+"""
+What a node tells everything that watches it: past-tense facts, one class each.
+
+They are values without a time: whoever watches stamps them with its own clock. Nothing on the path
+of a frame makes one; a call makes two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRegistered:
+    """
+    A hotspot or repeater has logged in and said what it is, or says it anew.
+
+    @ivar peer: its ID.
+    @ivar callsign: as it says.
+    @ivar address: C{"192.0.2.1:4000"}, C{"[2001:db8::1]:4000"}.
+    """
+
+    peer: int
+    callsign: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLost:
+    """
+    A peer is gone.
+
+    @ivar reason: for people.
+    """
+
+    peer: int
+    callsign: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused:
+    """
+    A peer was not let in; told once a minute for each.
+
+    @ivar reason: for people.
+    """
+
+    peer: int
+    address: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionChanged:
+    """
+    A slot of a peer hears other talkgroups than before.
+
+    @ivar slot: 1 or 2.
+    @ivar static: talkgroups from configuration and options, sorted.
+    @ivar dynamic: talkgroups that were keyed, sorted.
+    """
+
+    peer: int
+    slot: int
+    static: tuple[int, ...]
+    dynamic: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """
+    A call has begun.
+
+    @ivar stream: its stream ID, 32 bits.
+    @ivar source: the radio ID that talks.
+    @ivar destination: a talkgroup, or a radio ID when C{private}.
+    @ivar private: whether it is for one radio.
+    @ivar data: whether it carries data, not voice.
+    @ivar peer: the ID of the peer that it came from.
+    @ivar slot: the slot that it came on, 1 or 2.
+    @ivar listeners: how many slots hear it from the start.
+    """
+
+    stream: int
+    source: int
+    destination: int
+    private: bool
+    data: bool
+    peer: int
+    slot: int
+    listeners: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """
+    A call is over.
+
+    @ivar reason: C{"terminator"}, C{"silence"}, C{"talk limit"}, C{"peer lost"}, C{"replaced"},
+        C{"stopped"}.
+    @ivar duration: seconds from the first frame to the last.
+    @ivar frames: how many came.
+    @ivar lost: how many did not, by the gaps in their sequence numbers.
+    @ivar duplicates: how many came again and were dropped.
+    @ivar late: how many came after a later one and were dropped.
+    """
+
+    stream: int
+    source: int
+    destination: int
+    private: bool
+    data: bool
+    peer: int
+    slot: int
+    reason: str
+    duration: float
+    frames: int
+    lost: int
+    duplicates: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class TalkerAliasReceived:
+    """
+    A radio has sent its user's name along with its voice.
+
+    @ivar text: complete as far as it was received.
+    """
+
+    radio: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RadioPositionReceived:
+    """
+    A radio has sent its position along with its voice.
+
+    @ivar latitude: degrees, north positive.
+    @ivar longitude: degrees, east positive.
+    """
+
+    radio: int
+    latitude: float
+    longitude: float
+
+
+Event: TypeAlias = (
+    PeerRegistered
+    | PeerLost
+    | LoginRefused
+    | SubscriptionChanged
+    | CallStarted
+    | CallEnded
+    | TalkerAliasReceived
+    | RadioPositionReceived
+)
+Watcher: TypeAlias = Callable[[Event], None]
+
+
+class Events:
+    """
+    Hands each event to everything that watches, in the order of subscription.
+
+    A watcher that raises loses that event alone; the others get theirs.
+
+    @ivar failed: how often a watcher raised.
+    """
+
+    def __init__(self, onFailure: Callable[[Event, Exception], None] | None = None) -> None:
+        """
+        @param onFailure: called with what a watcher raised, inside the C{except}.
+        """
+        self.failed = 0
+        self._onFailure = onFailure
+        self._watchers: tuple[Watcher, ...] = ()
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """
+        Hand each event from now on to L{watcher}.
+
+        @return: a callable that ends this.
+        """
+        self._watchers = (*self._watchers, watcher)
+
+        def unwatch() -> None:
+            self._watchers = tuple(one for one in self._watchers if one is not watcher)
+
+        return unwatch
+
+    def publish(self, event: Event) -> None:
+        """
+        Tell everybody.
+        """
+        for watcher in self._watchers:
+            try:
+                watcher(event)
+            except Exception as error:  # a watcher is foreign code
+                self.failed += 1
+                if self._onFailure is not None:
+                    self._onFailure(event, error)

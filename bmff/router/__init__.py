@@ -1,0 +1,3 @@
+"""
+Who hears whom: talkgroups, slots and calls; no socket, no clock.
+"""

@@ -1,0 +1,303 @@
+"""
+A call and the parties to it: the peers, their slots, and the sinks that its frames are handed to.
+
+These hold the state; L{bmff.router.router} has the rules.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bmff.dmr.burst import decodeVoiceHeader, terminator
+from bmff.dmr.frame import (
+    DATA_SYNC,
+    KIND,
+    PRIVATE,
+    SLOT_2,
+    TERMINATOR,
+    VOICE_HEADER,
+    Frame,
+)
+from bmff.dmr.lc import FullLinkControl
+from bmff.errors import ProtocolError
+
+WAY = PRIVATE | SLOT_2  # flags that stay the same through a stream
+
+
+class Sink(Protocol):
+    """
+    Sends the frames of one call to many peers at once, all on one slot.
+    """
+
+    def add(self, peer: Peer) -> None:
+        """
+        From the next frame on, L{peer} gets them.
+        """
+
+    def remove(self, peer: Peer) -> None:
+        """
+        From the next frame on, L{peer} gets them no longer.
+        """
+
+    def sendFrame(self, frame: Frame) -> None:
+        """
+        Send a frame to all of them; never waits, never raises.
+        """
+
+    def close(self) -> None:
+        """
+        The call is over; the sink is not used again.
+        """
+
+
+class Outlet(Protocol):
+    """
+    A way out that many peers share, such as one UDP socket.
+    """
+
+    def openSink(self, slot: int) -> Sink:
+        """
+        A sink for one call.
+
+        @param slot: the slot that its frames are to carry, 1 or 2.
+        """
+
+
+class Peer:
+    """
+    A logged-in hotspot or repeater: two slots, or one when it is simplex.
+
+    @ivar peerID: its ID.
+    @ivar outlet: the way to it.
+    @ivar simplex: whether all it hears and says is on slot 2, whatever its frames are marked.
+    @ivar single: whether keying a talkgroup leaves the one that was keyed before on that slot.
+    @ivar dynamicTimeout: seconds until a talkgroup that was keyed is left again; 0 for never.
+    """
+
+    __slots__ = ("_slot1", "_slot2", "dynamicTimeout", "outlet", "peerID", "simplex", "single")
+
+    def __init__(
+        self,
+        peerID: int,
+        outlet: Outlet,
+        *,
+        slots: int = 3,
+        simplex: bool = False,
+        single: bool = False,
+        dynamicTimeout: float = 900.0,
+    ) -> None:
+        """
+        @param slots: which slots it serves: 1, 2, 3 (both), 4 (simplex hotspot), 0 (none).
+        """
+        self.peerID = peerID
+        self.outlet = outlet
+        self.simplex = simplex or slots == 4
+        self.single = single
+        self.dynamicTimeout = dynamicTimeout
+        self._slot2 = Slot(self, 2, self.simplex or slots in {2, 3})
+        self._slot1 = self._slot2 if self.simplex else Slot(self, 1, slots in {1, 3})
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """
+        The slots that it really has.
+        """
+        return (self._slot2,) if self.simplex else (self._slot1, self._slot2)
+
+    def slot(self, number: int) -> Slot:
+        """
+        The slot that frames marked with L{number}, 1 or 2, are on.
+        """
+        return self._slot1 if number == 1 else self._slot2
+
+
+class Slot:
+    """
+    One time slot of a peer: it carries one call at a time, from the peer or to it.
+
+    @ivar peer: whose it is.
+    @ivar number: 1 or 2.
+    @ivar serves: whether the peer transmits what it is sent on it.
+    @ivar call: the call that occupies it.
+    @ivar hang: the conversation that it is kept for, see L{Call.conversation}.
+    @ivar hangUntil: until when, monotonic seconds.
+    @ivar static: talkgroups from configuration and options.
+    @ivar dynamic: talkgroups that were keyed, each with the monotonic second that it ends at.
+    @ivar waiting: calls that could not have it when they began.
+    """
+
+    __slots__ = (
+        "call",
+        "dynamic",
+        "hang",
+        "hangUntil",
+        "number",
+        "peer",
+        "serves",
+        "static",
+        "waiting",
+    )
+
+    def __init__(self, peer: Peer, number: int, serves: bool) -> None:
+        self.peer = peer
+        self.number = number
+        self.serves = serves
+        self.call: Call | None = None
+        self.hang: tuple[int, int] | None = None
+        self.hangUntil = 0.0
+        self.static: frozenset[int] = frozenset()
+        self.dynamic: dict[int, float] = {}
+        self.waiting: list[Call] = []
+
+    def hears(self, talkgroup: int) -> bool:
+        """
+        Whether it is subscribed to a talkgroup.
+        """
+        return talkgroup in self.static or talkgroup in self.dynamic
+
+
+class Call:
+    """
+    All frames of one transmission; of data, all transmissions that belong together.
+
+    @ivar stream: the stream ID of the transmission that is on now.
+    @ivar source: the radio ID that talks.
+    @ivar destination: a talkgroup, or a radio ID when C{private}.
+    @ivar private: whether it is for one radio.
+    @ivar data: whether it carries data, not voice.
+    @ivar way: the flags L{WAY} that each of its frames carries.
+    @ivar ingress: the peer that it comes from.
+    @ivar slot: the slot that it comes on.
+    @ivar started: monotonic seconds.
+    @ivar heard: when the last frame came, monotonic seconds.
+    @ivar sequence: the last frame's sequence number.
+    @ivar frames: how many came.
+    @ivar lost: how many did not, by the gaps in the sequence numbers.
+    @ivar duplicates: how many came again and were dropped.
+    @ivar late: how many came after a later one and were dropped.
+    @ivar open: whether it holds its slots; a data call lets go of them between transmissions.
+    @ivar ended: whether it is over.
+    @ivar sinks: what each frame is handed to.
+    @ivar listeners: the slots that hear it, each with its sink.
+    """
+
+    __slots__ = (
+        "_header",
+        "_sinks",
+        "data",
+        "destination",
+        "duplicates",
+        "ended",
+        "frames",
+        "heard",
+        "ingress",
+        "late",
+        "listeners",
+        "lost",
+        "open",
+        "private",
+        "sequence",
+        "sinks",
+        "slot",
+        "source",
+        "started",
+        "stream",
+        "way",
+    )
+
+    def __init__(self, ingress: Peer, slot: Slot, frame: Frame, data: bool, now: float) -> None:
+        self.stream = frame.stream
+        self.source = frame.source
+        self.destination = frame.destination
+        self.private = frame.private
+        self.data = data
+        self.way = frame.flags & WAY
+        self.ingress = ingress
+        self.slot = slot
+        self.started = self.heard = now
+        self.sequence = (frame.sequence - 1) & 0xFF
+        self.frames = self.lost = self.duplicates = self.late = 0
+        self.open = self.ended = False
+        self.sinks: list[Sink] = []
+        self.listeners: dict[Slot, Sink] = {}
+        self._sinks: dict[tuple[Outlet, int], Sink] = {}
+        self._header: Frame | None = None
+        if frame.flags & (KIND | 0x0F) == DATA_SYNC | VOICE_HEADER:
+            self._header = frame
+
+    @property
+    def conversation(self) -> tuple[int, int]:
+        """
+        What a slot is kept for after this call: the talkgroup, or the two radios.
+        """
+        if not self.private:
+            return (self.destination, -1)
+        return (min(self.source, self.destination), max(self.source, self.destination))
+
+    @property
+    def slotNumber(self) -> int:
+        """
+        The slot that its frames are marked with, 1 or 2.
+        """
+        return 2 if self.way & SLOT_2 else 1
+
+    def attach(self, slot: Slot) -> None:
+        """
+        L{slot} hears the call from the next frame on, and carries it.
+        """
+        key = (slot.peer.outlet, slot.number)
+        sink = self._sinks.get(key)
+        if sink is None:
+            sink = self._sinks[key] = slot.peer.outlet.openSink(slot.number)
+            self.sinks.append(sink)
+        sink.add(slot.peer)
+        self.listeners[slot] = sink
+        slot.call = self
+
+    def detach(self, slot: Slot) -> None:
+        """
+        L{slot} hears the call no longer, and is free.
+        """
+        self.listeners.pop(slot).remove(slot.peer)
+        slot.call = None
+
+    def release(self) -> list[Slot]:
+        """
+        Let go of every slot.
+
+        @return: the slots that heard it.
+        """
+        slots = list(self.listeners)
+        for slot in slots:
+            slot.call = None
+        self.listeners.clear()
+        for sink in self.sinks:
+            sink.close()
+        self.sinks.clear()
+        self._sinks.clear()
+        if self.slot.call is self:
+            self.slot.call = None
+        self.open = False
+        return slots
+
+    def makeTerminator(self) -> Frame:
+        """
+        A terminator with the call's own Link Control, for when the real one never comes.
+        """
+        return Frame.make(
+            sequence=self.sequence + 1,
+            source=self.source,
+            destination=self.destination,
+            flags=self.way | DATA_SYNC | TERMINATOR,
+            stream=self.stream,
+            burst=terminator(self._linkControl()),
+        )
+
+    def _linkControl(self) -> FullLinkControl:
+        if self._header is not None:
+            try:
+                return decodeVoiceHeader(self._header.burst)
+            except ProtocolError:
+                pass  # received too badly: what the network says of the call has to do
+        make = FullLinkControl.private if self.private else FullLinkControl.group
+        return make(self.destination, self.source)
