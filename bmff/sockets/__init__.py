@@ -1,0 +1,3 @@
+"""
+Datagrams on the reactor, many at a system call.
+"""
