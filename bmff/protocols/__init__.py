@@ -1,0 +1,3 @@
+"""
+Twisted protocols: a wire spoken on a transport.
+"""

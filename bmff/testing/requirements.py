@@ -1,0 +1,104 @@
+"""
+What a test needs of its machine: a test is skipped where that is missing, or fails where it may
+not be.
+
+The environment variable C{BMFF_REQUIRE} lists, with commas, the names that must be there: for a
+machine that was set up with them a skip would hide that they are gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from shutil import which
+from subprocess import DEVNULL, run
+from typing import Any, Final, TypeVar
+from unittest import SkipTest
+
+from bmff.errors import ConfigurationError, Mistake
+
+VARIABLE: Final = "BMFF_REQUIRE"
+
+_Test = TypeVar("_Test", bound=Callable[..., Any])
+
+
+@cache
+def _compiler() -> str | None:
+    if which("cc") is None:
+        return "no C compiler (cc)"
+    program = b"#include <sys/socket.h>\nint main(void) { return 0; }\n"
+    command = ["cc", "-x", "c", "-o", os.devnull, "-"]
+    if run(command, input=program, stdout=DEVNULL, stderr=DEVNULL, check=False).returncode:
+        return "no headers of the C library (libc6-dev)"
+    return None
+
+
+# Each probe says what is missing, or None.
+PROBES: Final[dict[str, Callable[[], str | None]]] = {
+    "cc": _compiler,
+}
+
+
+def required() -> frozenset[str]:
+    """
+    The names that C{BMFF_REQUIRE} lists.
+
+    @raise ConfigurationError: some of them are unknown.
+    """
+    names = {name.strip() for name in os.environ.get(VARIABLE, "").split(",")} - {""}
+    if unknown := sorted(names - PROBES.keys()):
+        raise ConfigurationError(
+            Mistake(VARIABLE, f"{name} is unknown; there is {', '.join(sorted(PROBES))}")
+            for name in unknown
+        )
+    return frozenset(names)
+
+
+def requirement(name: str) -> str | None:
+    """
+    Look whether the machine has something, each time that this is called.
+
+    A test class may say C{skip = requirement("cc")}, though then the look is at its import.
+
+    @param name: as in L{PROBES}.
+    @return: what is missing, as the reason to skip a test; L{None} when nothing is.
+    @raise ConfigurationError: it is missing and C{BMFF_REQUIRE} lists it, or that lists something
+        unknown.
+    """
+    missing = PROBES[name]()
+    if name in required() and missing is not None:
+        raise ConfigurationError([Mistake(VARIABLE, f"{name} is required: {missing}")])
+    return missing
+
+
+def requires(*names: str) -> Callable[[_Test], _Test]:
+    """
+    Decorate a test method, or a class of them, that needs these.
+
+    The machine is looked at when the test runs, before its C{setUp} when a class is decorated.
+
+    @param names: as in L{PROBES}.
+    @raise KeyError: there is no such name.
+    """
+    for name in names:
+        PROBES[name]  # a misspelt name is seen where it is written
+
+    def decorate(test: _Test) -> _Test:
+        if isinstance(test, type):
+            test.setUp = _guard(test.setUp, names)  # type: ignore[attr-defined]
+            return test
+        return _guard(test, names)
+
+    return decorate
+
+
+def _guard(test: _Test, names: Iterable[str]) -> _Test:
+    @wraps(test)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        for name in names:
+            if (missing := requirement(name)) is not None:
+                raise SkipTest(missing)
+        return test(*args, **kwargs)
+
+    return guarded  # type: ignore[return-value]
