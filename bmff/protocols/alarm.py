@@ -34,8 +34,9 @@ class Alarm:
         self._deadline = deadline
         self._ring = ring
         self._tick = tick
-        self._due = inf
+        self._due = inf  # when the delayed call is
         self._delayed: IDelayedCall | None = None
+        self._stopped = False  # since it began to ring
 
     def rearm(self) -> None:
         """
@@ -44,8 +45,11 @@ class Alarm:
         due = self._deadline()
         if due >= self._due:
             return
-        self._due = due
-        delay = max(self._tick, due - self._clock.seconds())
+        now = self._clock.seconds()
+        delay = max(self._tick, due - now)
+        if now + delay >= self._due:
+            return  # it rings as soon as it may
+        self._due = now + delay
         if self._delayed is None:
             self._delayed = self._clock.callLater(delay, self._rung)
         else:
@@ -53,8 +57,9 @@ class Alarm:
 
     def stop(self) -> None:
         """
-        Ring no more.
+        Ring no more, until L{rearm} is called again.
         """
+        self._stopped = True
         self._due = inf
         if self._delayed is not None:
             self._delayed.cancel()
@@ -63,7 +68,9 @@ class Alarm:
     def _rung(self) -> None:
         self._delayed = None
         self._due = inf
+        self._stopped = False
         try:
             self._ring(self._clock.seconds())
         finally:
-            self.rearm()
+            if not self._stopped:
+                self.rearm()

@@ -34,7 +34,7 @@ def mutate(random: Random, message: bytes, others: Sequence[bytes] = ()) -> byte
         elif kind == 5 and others:
             other = random.choice(others)
             data[at:] = (
-                other[at:] if random.random() < 0.5 else other[random.randrange(len(other)) :]
+                other[at:] if random.random() < 0.5 else other[random.randrange(len(other) + 1) :]
             )
     return bytes(data)
 

@@ -8,7 +8,7 @@ from random import Random
 
 from twisted.internet.task import Clock
 
-from bmff.sockets.addresses import packAddress
+from bmff.sockets.addresses import formatAddress, packAddress
 from bmff.sockets.datagrams import DatagramReceiver, FanOut, PlainFanOut
 
 
@@ -44,10 +44,15 @@ class VirtualNetwork:
     ) -> VirtualPort:
         """
         A port at an address; an unused one when L{port} is 0.
+
+        @raise ValueError: the address is in use.
         """
-        while port == 0 or packAddress(host, port) in self._ports:
-            port = self._random.randrange(1024, 65536)
-        address = packAddress(host, port)
+        chosen = port
+        while chosen == 0 or (port == 0 and packAddress(host, chosen) in self._ports):
+            chosen = self._random.randrange(1024, 65536)
+        address = packAddress(host, chosen)
+        if address in self._ports:
+            raise ValueError(f"{formatAddress(address)} is in use")
         bound = self._ports[address] = VirtualPort(self, address, receiver)
         return bound
 

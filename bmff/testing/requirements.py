@@ -34,9 +34,25 @@ def _compiler() -> str | None:
     return None
 
 
+def _program(*names: str) -> Callable[[], str | None]:
+    """
+    The probe for programs.
+    """
+
+    def probe() -> str | None:
+        missing = [name for name in names if which(name) is None]
+        return f"no {', '.join(missing)} on the path" if missing else None
+
+    return probe
+
+
 # Each probe says what is missing, or None.
 PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "cc": _compiler,
+    "chromium": _program("chromium"),
+    "guest": _program("qemu-system-x86_64", "vng"),
+    "mosquitto": _program("mosquitto"),
+    "tarantool": _program("tarantool"),
 }
 
 

@@ -18,7 +18,7 @@ from bmff.errors import ProtocolError
 
 FRAME_SIZE: Final = 55  # bytes; DMRGateway drops every other length, so we send no other
 SHORT_FRAME_SIZE: Final = 53  # bytes: the form of 2015, without BER and RSSI
-LARGEST_OPTIONS: Final = 512  # bytes of text; clients have room for 300
+LARGEST_OPTIONS: Final = 500  # bytes of text; clients have room for 300
 _CONFIGURATION_SIZE: Final = 302  # bytes
 
 

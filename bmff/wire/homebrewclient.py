@@ -155,20 +155,22 @@ class Client:
         """
         When L{timeout} is to be called at the latest.
         """
+        if self.state is State.RUNNING:
+            return min(self._next, self._heard + self._giveUp)
         return self._next
 
     def timeout(self, now: float) -> tuple[Event, ...]:
         """
         Try again, ping, or give up.
         """
+        if self.state is State.RUNNING and now >= self._heard + self._giveUp:
+            return self._failed("the master is silent", now)
         if now < self._next:
             return ()
-        if self.state is not State.RUNNING:
-            self._login(now)
-        elif now >= self._heard + self._giveUp:
-            return self._failed("the master is silent", now)
-        else:
+        if self.state is State.RUNNING:
             self._say(homebrew.Ping(self._peerID), now, self._ping)
+        else:
+            self._login(now)
         return ()
 
     def sendFrame(self, frame: Frame) -> None:

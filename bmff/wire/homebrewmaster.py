@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2s
 from heapq import heappop, heappush
 from hmac import compare_digest
@@ -180,12 +180,10 @@ class PositionReceived:
 @dataclass(frozen=True, slots=True)
 class StationMoved:
     """
-    A station says where it has moved to; latitude and longitude are in the session's station.
+    A station has said where it is now; its session's station says so too.
     """
 
     session: Session
-    latitude: float
-    longitude: float
 
 
 Event: TypeAlias = (
@@ -513,7 +511,8 @@ class Master:
             case homebrew.RadioPosition(source=source, data=data):
                 return (PositionReceived(session, source, data),)
             case homebrew.HomePosition(latitude=latitude, longitude=longitude):
-                return (StationMoved(session, latitude, longitude),)
+                session.station = replace(session.station, latitude=latitude, longitude=longitude)
+                return (StationMoved(session),)
             case homebrew.Ping():
                 entrance.send(homebrew.Pong(session.peerID), address)
         return ()

@@ -39,18 +39,18 @@ class Throttle:
         Whether L{key} may pass now; if so it has.
         """
         entry = self._keys.get(key)
-        interval = self._interval
+        following = self._interval
         if entry is not None:
             passedAt, interval = entry
             if now < passedAt + interval:
                 self.suppressed += 1
                 return False
-            if now >= passedAt + interval + self._longest:
-                interval = self._interval
+            if now < passedAt + interval + self._longest:
+                following = min(interval * 2, self._longest)
             del self._keys[key]  # so that it goes to the end, as the one that passed last
         elif len(self._keys) >= self._capacity:
             del self._keys[next(iter(self._keys))]
-        self._keys[key] = (now, interval if entry is None else min(interval * 2, self._longest))
+        self._keys[key] = (now, following)
         return True
 
     def forget(self, key: Hashable) -> None:

@@ -379,9 +379,10 @@ class SessionTests(MasterTestCase):
                 AliasBlockReceived(session, 5, 1, b"123"),
                 PositionReceived(session, 5, b"1234567"),
                 PositionReceived(session, 5, b"123"),
-                StationMoved(session, 51.5, -0.12),
+                StationMoved(session),
             ],
         )
+        self.assertEqual((session.station.latitude, session.station.longitude), (51.5, -0.12))
 
     def test_configurationAgain(self) -> None:
         """

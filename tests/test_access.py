@@ -1,0 +1,255 @@
+"""
+Tests for L{bmff.access}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from bmff.access import Access, radioID
+from bmff.config import LARGEST_ID, Homebrew, parseConfiguration
+
+
+class SomePasswords(dict[str, bytes]):
+    """
+    Passwords by id.
+    """
+
+    def homebrewPassword(self, secretID: str) -> bytes | None:
+        """
+        See L{bmff.access.Passwords}.
+        """
+        return self.get(secretID)
+
+
+def homebrew(text: str) -> Homebrew:
+    """
+    The section with some lines.
+    """
+    made = parseConfiguration(f"network = 25011\n[homebrew]\n{text}", "x", Path("/")).homebrew
+    assert made is not None
+    return made
+
+
+def access(text: str = "") -> Access:
+    """
+    The rules in some lines, with passwords for everybody and for C{own}.
+    """
+    return Access(homebrew(text), SomePasswords(hotspots=b"all", own=b"mine"))
+
+
+class PassphraseTests(SynchronousTestCase):
+    """
+    Passwords.
+    """
+
+    def test_common(self) -> None:
+        """
+        Without a rule everybody may log in, with the common password.
+        """
+        rules = access()
+        for peerID in (1, 310012, 2345678, 234567801, LARGEST_ID):
+            self.assertEqual(rules.passphrase(peerID), b"all")
+            self.assertIsNone(rules.refusal(peerID))
+
+    def test_own(self) -> None:
+        """
+        A hotspot with a password of its own has that, and so have all hotspots of the radio ID.
+        """
+        rules = access("[homebrew.peer.2345678]\npassword = 'own'")
+        self.assertEqual(rules.passphrase(2345678), b"mine")
+        self.assertEqual(rules.passphrase(234567801), b"mine")
+        self.assertEqual(rules.passphrase(2345679), b"all")
+        self.assertEqual(rules.passphrase(23456780), b"all")
+
+    def test_exact(self) -> None:
+        """
+        The entry for a hotspot counts alone, before that for its radio ID.
+        """
+        rules = access(
+            "[homebrew.peer.2345678]\npassword = 'own'\nsingle = true\n[homebrew.peer.234567802]"
+        )
+        self.assertEqual(rules.passphrase(234567802), b"all")
+        self.assertFalse(rules.settings(234567802).single)
+        self.assertEqual(rules.passphrase(234567801), b"mine")
+        self.assertTrue(rules.settings(234567801).single)
+
+    def test_unknownID(self) -> None:
+        """
+        Who has a password's id that is not among the secrets may not log in, and is told why.
+        """
+        rules = access("[homebrew.peer.1]\npassword = 'gone'")
+        self.assertIsNone(rules.passphrase(1))
+        self.assertEqual(rules.refusal(1), "its password id is not in the secrets file")
+        self.assertIsNone(rules.refusal(2))
+
+    def test_changed(self) -> None:
+        """
+        A password that has changed counts from the next login.
+        """
+        passwords = SomePasswords()
+        rules = Access(homebrew(""), passwords)
+        self.assertIsNone(rules.passphrase(1))
+        passwords["hotspots"] = b"new"
+        self.assertEqual(rules.passphrase(1), b"new")
+
+
+class RefusalTests(SynchronousTestCase):
+    """
+    Who may not log in.
+    """
+
+    def check(self, text: str, refused: dict[int, str | None]) -> None:
+        """
+        The rules refuse so; and who is refused has no passphrase.
+        """
+        rules = access(text)
+        for peerID, reason in refused.items():
+            self.assertEqual(rules.refusal(peerID), reason, peerID)
+            self.assertIs(rules.passphrase(peerID) is None, reason is not None, peerID)
+
+    def test_allow(self) -> None:
+        """
+        With a list of those allowed all others are refused; a radio ID stands for its hotspots.
+        """
+        out = "not in the allow list"
+        self.check(
+            "allow = [2345678, '2620000-2629999', 310012, 235000105]",
+            {
+                2345678: None, 234567800: None, 234567899: None, 2345679: out, 234567900: out,
+                23456780: out, 2620000: None, 2629999: None, 2619999: out, 2630000: out,
+                262999999: None, 310012: None, 31001201: out, 235000105: None, 235000106: out,
+                2350001: out,
+            },
+        )  # fmt: skip
+
+    def test_deny(self) -> None:
+        """
+        Who is denied is refused, also when allowed; one hotspot of a radio ID may be denied.
+        """
+        out = "in the deny list"
+        self.check(
+            "allow = ['234*']\ndeny = [2345678, 234000005]",
+            {2345678: out, 234567801: out, 2345679: None, 234000005: out, 234000006: None},
+        )
+
+    def test_banned(self) -> None:
+        """
+        Who is banned is refused, also when allowed.
+        """
+        self.check(
+            "allow = [2345678]\n[homebrew.peer.2345678]\nbanned = true",
+            {2345678: "banned", 234567801: "banned"},
+        )
+
+    def test_notBanned(self) -> None:
+        """
+        Of whom the operator says that it is not banned, it is let in past the lists.
+        """
+        self.check(
+            "allow = [1]\ndeny = ['234*']\n[homebrew.peer.2345678]\nbanned = false\n"
+            "[homebrew.peer.2345679]\nsingle = true\n[homebrew.peer.5]",
+            {
+                2345678: None,
+                234567801: None,
+                2345679: "in the deny list",
+                5: "not in the allow list",
+                1: None,
+            },
+        )
+
+    def test_exactBan(self) -> None:
+        """
+        One hotspot of a radio ID that is banned may be let in, and the other way round.
+        """
+        self.check(
+            "[homebrew.peer.2345678]\nbanned = true\n[homebrew.peer.234567801]\nbanned = false\n"
+            "[homebrew.peer.234567902]\nbanned = true",
+            {2345678: "banned", 234567801: None, 234567802: "banned", 2345679: None,
+             234567901: None, 234567902: "banned"},
+        )  # fmt: skip
+
+    @given(
+        ranges=st.lists(st.tuples(st.integers(1, 99), st.integers(0, 9)), max_size=6),
+        peerID=st.integers(1, 110),
+    )
+    def test_ranges(self, ranges: list[tuple[int, int]], peerID: int) -> None:
+        """
+        An ID is in a list if, and only if, it is in one of its ranges, however they lie.
+        """
+        written = ", ".join(f"'{first}-{first + more}'" for first, more in ranges)
+        inside = any(first <= peerID <= first + more for first, more in ranges)
+        denied = access(f"deny = [{written}]").refusal(peerID)
+        self.assertEqual(denied, "in the deny list" if inside else None)
+        allowed = access(f"allow = [{written}]").refusal(peerID)
+        self.assertEqual(allowed, None if inside or not ranges else "not in the allow list")
+
+
+class SettingsTests(SynchronousTestCase):
+    """
+    What is set for a peer.
+    """
+
+    def test_common(self) -> None:
+        """
+        Without an entry a peer has what all have.
+        """
+        settings = access("static = {2 = [91, 235, 91]}\nsingle = true").settings(2345678)
+        self.assertEqual(settings.static, {1: (), 2: (91, 235)})
+        self.assertTrue(settings.single)
+        self.assertEqual(settings.dynamicTimeout, 900)
+        self.assertTrue(settings.options)
+
+    def test_own(self) -> None:
+        """
+        What an entry says replaces what all have, slot by slot, were it nothing, false or 0.
+        """
+        rules = access(
+            "static = {1 = [1], 2 = [91]}\nsingle = true\ndynamic_timeout = 60\n"
+            "[homebrew.peer.2345678]\nstatic = {2 = [235]}\nsingle = false\ndynamic_timeout = 0\n"
+            "options = false\n[homebrew.peer.2345679]\nstatic = {2 = []}"
+        )
+        settings = rules.settings(234567801)
+        self.assertEqual(settings.static, {1: (1,), 2: (235,)})
+        self.assertEqual(
+            (settings.single, settings.dynamicTimeout, settings.options), (False, 0, False)
+        )
+        settings = rules.settings(2345679)
+        self.assertEqual(settings.static, {1: (1,), 2: ()})
+        self.assertEqual(
+            (settings.single, settings.dynamicTimeout, settings.options), (True, 60, True)
+        )
+
+    def test_frozen(self) -> None:
+        """
+        Settings do not change, and are the same object for all that have no entry.
+        """
+        rules = access()
+        self.assertIs(rules.settings(1), rules.settings(2))
+        self.assertRaises(FrozenInstanceError, setattr, rules.settings(1), "single", True)
+
+
+class RadioIDTests(SynchronousTestCase):
+    """
+    Radio IDs of hotspots.
+    """
+
+    def test_radioID(self) -> None:
+        """
+        Nine digits are a radio ID and two more; other IDs are their own.
+        """
+        for peerID, radio in (
+            (234567801, 2345678),
+            (100000000, 1000000),
+            (999999999, 9999999),
+            (99999999, 99999999),
+            (1000000000, 1000000000),
+            (2345678, 2345678),
+            (310012, 310012),
+        ):
+            self.assertEqual(radioID(peerID), radio)
