@@ -1,0 +1,52 @@
+# Everything happens in .venv, which the first target that needs it makes; each set of dependencies
+# is installed once, and again when setup.cfg or pyproject.toml changes.
+
+PYTHON ?= python3
+CONFIG ?= etc/bmnode.toml
+TESTS ?= tests
+TRIAL_FLAGS ?= -j auto --reporter text
+
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --quiet
+BENCHMARKS = $(basename $(notdir $(wildcard benchmarks/[!_]*.py)))
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check bench soak
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/node.stamp ## one node as CONFIG says (etc/bmnode.toml), in the foreground
+	@$(BIN)/twistd -n --pidfile= bmnode --config $(CONFIG)
+
+test: .venv/test.stamp ## the tests, or some of them: make test TESTS=tests.wire
+	@$(BIN)/python -m twisted.trial $(TRIAL_FLAGS) $(TESTS)
+
+check: .venv/check.stamp ## style, types and layout
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/python -m twisted.trial --reporter text tests.test_layout
+
+bench: .venv/node.stamp ## every benchmark, a line of JSON each
+	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json; done
+
+soak: export BMFF_SOAK = 1
+soak: test ## the tests with many more random cases
+
+.venv/node.stamp: setup.cfg pyproject.toml | .venv/made.stamp
+	@$(INSTALL) --editable .
+	@touch $@
+
+.venv/test.stamp .venv/check.stamp: .venv/%.stamp: setup.cfg pyproject.toml | .venv/made.stamp
+	@$(INSTALL) --editable '.[$*]'
+	@touch $@
+
+.venv/made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, as in: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up .venv"
+	@$(PYTHON) -m venv .venv
+	@touch $@

@@ -1,0 +1,3 @@
+"""
+What a node costs, as ratios to a named reference that runs in turn with it.
+"""

@@ -1,0 +1,3 @@
+"""
+bmffctl, the operator's command.
+"""

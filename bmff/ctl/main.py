@@ -1,0 +1,75 @@
+"""
+C{bmffctl}: takes the command line apart and runs one command.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from twisted.python import usage
+
+from bmff.ctl.ask import CallsOptions, PeersOptions
+from bmff.ctl.check import CheckOptions
+from bmff.ctl.hotspot import HotspotOptions
+from bmff.errors import ConfigurationError
+
+
+class Command(Protocol):
+    """
+    The options of one command.
+    """
+
+    def run(self) -> int:
+        """
+        Do it.
+
+        @return: the exit code.
+        """
+
+
+class Options(usage.Options):
+    """
+    The options of C{bmffctl} itself.
+    """
+
+    synopsis = "Usage: bmffctl COMMAND [options]"
+    subCommands = [
+        ("check", None, CheckOptions, "Say what is wrong with a configuration file."),
+        ("peers", None, PeersOptions, "List the hotspots and repeaters of a running node."),
+        ("calls", None, CallsOptions, "List the calls of a running node."),
+        ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
+    ]
+
+    def postOptions(self) -> None:
+        """
+        @raise usage.UsageError: there is no command.
+        """
+        if self.subCommand is None:
+            raise usage.UsageError("a command is needed; --help lists them")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run a command.
+
+    @return: the exit code: 0, 1 when the answer is no, 2 when the words are off.
+    """
+    options = Options()
+    try:
+        options.parseOptions(list(sys.argv[1:] if arguments is None else arguments))
+    except usage.UsageError as error:
+        print(f"bmffctl: {error}", file=sys.stderr)
+        return 2
+    try:
+        return cast(Command, options.subOptions).run()
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

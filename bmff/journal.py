@@ -1,0 +1,121 @@
+"""
+The log lines of a node: what happened, once for each call's end and each change of state.
+"""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from bmff.events import (
+    CallEnded,
+    CallStarted,
+    Event,
+    LoginRefused,
+    PeerLost,
+    PeerRegistered,
+    SubscriptionChanged,
+)
+
+
+class Journal:
+    """
+    Watches the events of one node and writes what an operator wants to read.
+    """
+
+    _log = Logger()
+
+    def __init__(self, node: int) -> None:
+        """
+        @param node: the node ID, named in each line since a host may run many.
+        """
+        self._node = node
+
+    def __call__(self, event: Event) -> None:
+        """
+        Write the line of an event, if it has one.
+        """
+        match event:
+            case PeerRegistered():
+                self._log.info(
+                    "{node}: peer {peer} {callsign} is here, at {address}",
+                    node=self._node,
+                    peer=event.peer,
+                    callsign=event.callsign,
+                    address=event.address,
+                )
+            case PeerLost():
+                self._log.info(
+                    "{node}: peer {peer} {callsign} is gone: {reason}",
+                    node=self._node,
+                    peer=event.peer,
+                    callsign=event.callsign,
+                    reason=event.reason,
+                )
+            case LoginRefused():
+                self._log.warn(
+                    "{node}: peer {peer} at {address} refused: {reason}",
+                    node=self._node,
+                    peer=event.peer,
+                    address=event.address,
+                    reason=event.reason,
+                )
+            case SubscriptionChanged():
+                self._log.info(
+                    "{node}: peer {peer} slot {slot} hears {talkgroups}",
+                    node=self._node,
+                    peer=event.peer,
+                    slot=event.slot,
+                    talkgroups=_talkgroups(event),
+                    static=event.static,
+                    dynamic=event.dynamic,
+                )
+            case CallEnded():
+                self._callEnded(event)
+            case _:
+                pass
+
+    def watcherFailed(self, event: Event, error: Exception) -> None:
+        """
+        Write what a watcher of events raised; to be called inside the C{except}.
+        """
+        self._log.failure(
+            "{node}: a watcher failed on {event}", node=self._node, event=type(event).__name__
+        )
+
+    def _callEnded(self, event: CallEnded) -> None:
+        expected = event.frames + event.lost
+        self._log.info(
+            "{node}: call {streamID:08x} {source} > {kind} {destination} by {peer} slot {slot}: "
+            "{duration:.1f} s, {frames} frames, {percent:.1f} % lost, ended by {reason}",
+            node=self._node,
+            streamID=event.stream,
+            source=event.source,
+            kind=kindOfCall(event),
+            destination=event.destination,
+            peer=event.peer,
+            slot=event.slot,
+            duration=event.duration,
+            frames=event.frames,
+            lost=event.lost,
+            percent=100.0 * event.lost / expected if expected else 0.0,
+            duplicates=event.duplicates,
+            late=event.late,
+            reason=event.reason,
+        )
+
+
+def kindOfCall(call: CallStarted | CallEnded) -> str:
+    """
+    The word for a call's kind: C{"TG"}, C{"radio"}, C{"data to TG"}, C{"data to radio"}.
+    """
+    target = "radio" if call.private else "TG"
+    return f"data to {target}" if call.data else target
+
+
+def _talkgroups(event: SubscriptionChanged) -> str:
+    parts = []
+    if event.static:
+        parts.append(", ".join(map(str, event.static)))
+    if event.dynamic:
+        parts.append(", ".join(map(str, event.dynamic)) + " (keyed)")
+    return " and ".join(parts) or "nothing"

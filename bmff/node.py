@@ -1,0 +1,309 @@
+"""
+One node: reads its options, makes every part once and puts them together.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import sys
+import time
+from grp import getgrnam
+from typing import Any, Final
+
+from twisted.application.internet import TimerService
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.logger import Logger
+from twisted.python import usage
+
+from bmff.access import Access
+from bmff.config import Configuration, Homebrew, loadConfiguration
+from bmff.errors import ConfigurationError
+from bmff.events import Events
+from bmff.journal import Journal
+from bmff.keys import Secrets, openSecrets
+from bmff.protocols.homebrew import HomeBrew
+from bmff.router.router import Router
+from bmff.sockets.datagrams import DatagramPort
+from bmff.web.control import SOCKET_MODE, controlSite
+from bmff.web.resource import View
+from bmff.web.views import CallsView, Moments, PeersView
+
+SECRETS_INTERVAL: Final = 5.0  # seconds between two looks at the secrets file
+_NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
+
+
+class Options(usage.Options):
+    """
+    The options of C{twistd bmnode}.
+
+    @ivar configuration: what the file says.
+    @ivar secrets: what the secrets file says.
+    """
+
+    synopsis = "[options]"
+    longdesc = "Runs one node of a DMR network; see etc/bmnode.toml for what a file may say."
+    optParameters = [["config", "c", "/etc/bmff/bmnode.toml", "the node's configuration file"]]
+
+    configuration: Configuration
+    secrets: Secrets
+
+    def postOptions(self) -> None:
+        """
+        Read both files.
+
+        @raise usage.UsageError: with every mistake.
+        """
+        try:
+            self.configuration = loadConfiguration(self["config"])
+            self.secrets, made = openSecrets(self.configuration.secrets)
+        except ConfigurationError as error:
+            raise usage.UsageError("\n" + str(error)) from None
+        if made:
+            sys.stderr.write(welcome(self.configuration, self.secrets, sys.stderr.isatty()))
+
+
+def welcome(configuration: Configuration, secrets: Secrets, person: bool) -> str:
+    """
+    What somebody has to know who starts a node for the first time.
+
+    @param person: whether a person reads it, who may see the password; a log may not.
+    """
+    path = configuration.secrets
+    homebrew = configuration.homebrew
+    lines = [f"Made {path} with new random secrets."]
+    if homebrew is not None:
+        password = secrets.homebrewPassword(homebrew.password)
+        ports = sorted({endpoint.port for endpoint in homebrew.listen})
+        shown = password.decode() if person and password else f"see [homebrew] in {path}"
+        lines += [
+            "A hotspot (Pi-Star, WPSD, MMDVMHost, DMRGateway) logs in with",
+            "  address   this machine's",
+            f"  port      {', '.join(map(str, ports))} (UDP)",
+            f"  password  {shown}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def makeService(options: Options) -> IService:
+    """
+    The service of one node, for twistd.
+    """
+    from twisted.internet import reactor
+
+    # Twisted's own clock is the wall clock: a step of NTP would end every call.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]
+    return Node(reactor, options.configuration, options.secrets)
+
+
+class Node(MultiService):
+    """
+    One node as a service; may be part of any Twisted application.
+
+    @ivar configuration: what it was made from.
+    @ivar events: what happens in it; watch them with C{events.watch}.
+    @ivar router: who hears whom.
+    @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, configuration: Configuration, secrets: Secrets) -> None:
+        """
+        @param reactor: its clock ought to be monotonic.
+        """
+        super().__init__()
+        self.configuration = configuration
+        journal = Journal(configuration.network)
+        self.events = Events(journal.watcherFailed)
+        self.events.watch(journal)
+        self.homebrew: HomeBrew | None = None
+        homebrew = configuration.homebrew
+        self.router = Router(
+            self.events.publish,
+            **(
+                {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
+            ),
+        )
+        if homebrew is not None:
+            self._addHomeBrew(reactor, homebrew, secrets)
+        if configuration.web.enabled:
+            self._addControl(reactor)
+
+    def startService(self) -> None:
+        """
+        Start every part; what was made until now stays, and the garbage collector need not look
+        at it again.
+        """
+        super().startService()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_NEW_CYCLES, 20, 100)
+
+    def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
+        access = Access(homebrew, secrets)
+        master = self.homebrew = HomeBrew(
+            reactor,
+            self.router,
+            self.events.publish,
+            access,
+            os.urandom(32),
+            peerTimeout=homebrew.peerTimeout,
+        )
+        service = HomeBrewService(reactor, master, self.router, homebrew)
+        service.setServiceParent(self)
+        watch = SecretsWatch(secrets, master)
+        TimerService(SECRETS_INTERVAL, watch.look).setServiceParent(self)
+        if homebrew.beaconInterval:
+            TimerService(homebrew.beaconInterval, master.requestBeacons).setServiceParent(self)
+
+    def _addControl(self, reactor: Any) -> None:
+        moments = Moments(reactor.seconds, time.time)
+        sessions = self.homebrew.master if self.homebrew is not None else ()
+        calls = CallsView(self.router, moments)
+        self.events.watch(calls.watch)
+        ControlService(
+            reactor,
+            self.configuration,
+            {"peers": View(PeersView(sessions, self.router, moments)), "calls": View(calls)},
+        ).setServiceParent(self)
+
+
+def fail(reason: str) -> SystemExit:
+    """
+    The end of a start that cannot succeed: one plain line and exit code 1, no traceback.
+    """
+    return SystemExit(f"bmnode: {reason}")
+
+
+class HomeBrewService(Service):
+    """
+    Opens and closes the sockets of a HomeBrew master.
+
+    @ivar ports: the open sockets.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, master: HomeBrew, router: Router, settings: Homebrew) -> None:
+        self.ports: list[DatagramPort] = []
+        self._reactor = reactor
+        self._master = master
+        self._router = router
+        self._settings = settings
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind the sockets, as a port may need a right that is given up afterwards.
+
+        @raise SystemExit: none can be had.
+        """
+        super().privilegedStartService()
+        for endpoint in self._settings.listen:
+            receiver = self._master.port()
+            try:
+                port = DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
+            except (OSError, CannotListenError) as error:
+                if ":" in endpoint.host and not socket.has_dualstack_ipv6() and self.ports:
+                    self._log.warn("no IPv6 on this host: not on {endpoint}", endpoint=endpoint)
+                    continue
+                raise fail(f"homebrew.listen: cannot listen on {endpoint}: {error}") from None
+            receiver.transport = port
+            self.ports.append(port)
+
+    def startService(self) -> None:
+        """
+        Listen.
+        """
+        if not self.ports:
+            self.privilegedStartService()
+        super().startService()
+        for port in self.ports:
+            port.startListening()
+            self._log.info("hotspots log in at {host} port {port}", host=port.host, port=port.port)
+
+    def stopService(self) -> None:
+        """
+        End the calls, say good-bye to the peers, and close.
+        """
+        super().stopService()
+        self._router.stop(self._reactor.seconds())
+        self._master.stop()
+        for port in self.ports:
+            port.stopListening()
+        self.ports.clear()
+
+
+class ControlService(Service):
+    """
+    Opens and closes the control socket.
+    """
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, configuration: Configuration, views: dict[str, View]) -> None:
+        self._reactor = reactor
+        self._path = str(configuration.web.socket)
+        self._views = views
+        self._port: IListeningPort | None = None
+        group = configuration.web.controlGroup
+        self._group = getgrnam(group).gr_gid if group is not None else None
+
+    def startService(self) -> None:
+        """
+        Listen.
+
+        @raise SystemExit: another node has the socket, or it cannot be made.
+        """
+        super().startService()
+        site = controlSite(self._views.items(), self._group)
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            self._port = self._reactor.listenUNIX(self._path, site, mode=SOCKET_MODE, wantPID=True)
+            if self._group is not None:
+                os.chown(self._path, -1, self._group)
+        except (OSError, CannotListenError) as error:
+            raise fail(
+                f"web.socket: cannot listen on {self._path} (does another node run?): {error}"
+            ) from None
+        self._log.info("bmffctl reaches this node at {path}", path=self._path)
+
+    def stopService(self) -> Any:
+        """
+        Close.
+        """
+        super().stopService()
+        port, self._port = self._port, None
+        return port.stopListening() if port is not None else None
+
+
+class SecretsWatch:
+    """
+    Looks whether the secrets file has changed, and acts on it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, secrets: Secrets, master: HomeBrew) -> None:
+        self._secrets = secrets
+        self._master = master
+        self._said: ConfigurationError | None = None
+
+    def look(self) -> None:
+        """
+        Look once; never raises, as a timer would stop for good.
+        """
+        try:
+            changed = self._secrets.refresh()
+            if self._secrets.mistake is not self._said:
+                self._said = self._secrets.mistake
+                if self._said is not None:
+                    self._log.error("secrets stay as they were: {mistake}", mistake=str(self._said))
+            if changed:
+                self._log.info("secrets read again")
+                self._master.reviewAccess()
+        except Exception:
+            self._log.failure("secrets could not be looked at")

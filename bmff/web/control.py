@@ -1,0 +1,106 @@
+"""
+The control socket: the API on a UNIX socket, for those whom the kernel vouches for.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from twisted.web.http import Request as BaseRequest
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+from bmff.web.resource import Branch, answer
+
+SOCKET_MODE: Final = 0o660
+_SO_PEERGROUPS: Final = 59  # linux/asm-generic/socket.h; not in Python's socket module
+_CREDENTIALS = struct.Struct("i2I")  # struct ucred of unix(7): pid, uid, gid
+_LARGEST_OPTION: Final = 1024  # bytes; Python's getsockopt asks for no more
+
+
+def credentials(connection: socket.socket) -> tuple[int, frozenset[int]]:
+    """
+    Who is at the other end of a UNIX socket, by the kernel's word: user ID and all group IDs.
+    """
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, gid = _CREDENTIALS.unpack(packed)
+    groups = {gid}
+    try:
+        rest = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _LARGEST_OPTION)
+    except OSError:
+        pass  # before Linux 4.13, or in more than 256 groups: the primary one has to do
+    else:
+        groups.update(struct.unpack(f"{len(rest) // 4}I", rest))
+    return uid, frozenset(groups)
+
+
+class Gate(Resource):
+    """
+    Lets our own user, root and the members of one group pass to what is behind it.
+    """
+
+    def __init__(self, behind: IResource, controlGroup: int | None) -> None:
+        """
+        @param controlGroup: a group ID.
+        """
+        super().__init__()
+        self._behind = behind
+        self._controlGroup = controlGroup
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        """
+        What is behind the gate, or a refusal.
+        """
+        transport: Any = request.transport  # twisted.internet.unix.Server
+        uid, groups = credentials(transport.socket)
+        if uid in {0, os.geteuid()} or self._controlGroup in groups:
+            return cast(IResource, self._behind.getChildWithDefault(path, request))
+        return Refusal()
+
+    def render(self, request: Request) -> bytes:
+        """
+        There is nothing at the gate itself.
+        """
+        return answer(request, {"error": "no such resource"}, 404)
+
+
+class Refusal(Resource):
+    """
+    403.
+    """
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        """
+        Say so.
+        """
+        return answer(request, {"error": "not one of the node's own users"}, 403)
+
+
+class QuietSite(Site):
+    """
+    A site without an access log: an operator's own look is no event.
+    """
+
+    def log(self, request: BaseRequest) -> None:
+        """
+        Write nothing.
+        """
+
+
+def controlSite(views: Iterable[tuple[str, IResource]], controlGroup: int | None) -> Site:
+    """
+    The site for the control socket.
+
+    @param views: names and resources.
+    @param controlGroup: the ID of the group whose members may use it.
+    """
+    root = Branch()
+    for name, view in views:
+        root.putChild(name.encode("ascii"), view)
+    return QuietSite(Gate(root, controlGroup))

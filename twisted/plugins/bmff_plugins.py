@@ -1,0 +1,17 @@
+"""
+What bmff adds to twistd.
+
+Twisted imports this file at every start of any twistd on the machine, so it imports nothing of
+bmff: a maker holds the name of its module and imports that when it is asked for.
+"""
+
+from __future__ import annotations
+
+from twisted.application.service import ServiceMaker
+
+bmnode = ServiceMaker(
+    "bmnode",
+    "bmff.node",
+    "A node of a DMR network, for hotspots and repeaters that speak HomeBrew.",
+    "bmnode",
+)
