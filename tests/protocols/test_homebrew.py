@@ -67,14 +67,18 @@ class SomeAccess:
 class HomeBrewTestCase(SynchronousTestCase):
     """
     A master on one IPv4 and one IPv6 address.
+
+    @cvar talkLimit: seconds, 0 for none.
     """
+
+    talkLimit = 180.0
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.network = VirtualNetwork(self.clock)
         self.events: list[Event] = []
         self.access = SomeAccess()
-        self.router = Router(self.events.append)
+        self.router = Router(self.events.append, talkLimit=self.talkLimit)
         self.homebrew = HomeBrew(
             self.clock, self.router, self.events.append, self.access, bytes(32)
         )
