@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from bmff.access import Access
-from bmff.config import Configuration, Homebrew, loadConfiguration
+from bmff.config import Address, Configuration, Homebrew, loadConfiguration
 from bmff.errors import ConfigurationError
 from bmff.events import Events
 from bmff.journal import Journal
@@ -202,17 +202,19 @@ class HomeBrewService(Service):
         @raise SystemExit: none can be had.
         """
         super().privilegedStartService()
+        missing = None
         for endpoint in self._settings.listen:
-            receiver = self._master.port()
             try:
-                port = DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
-            except (OSError, CannotListenError) as error:
-                if ":" in endpoint.host and not socket.has_dualstack_ipv6() and self.ports:
-                    self._log.warn("no IPv6 on this host: not on {endpoint}", endpoint=endpoint)
-                    continue
-                raise fail(f"homebrew.listen: cannot listen on {endpoint}: {error}") from None
-            receiver.transport = port
-            self.ports.append(port)
+                self._bind(endpoint)
+            except (OSError, ValueError, CannotListenError) as error:
+                reason = getattr(error, "socketError", error)
+                missing = fail(f"homebrew.listen: cannot listen on {endpoint}: {reason}")
+                if ":" not in endpoint.host or socket.has_dualstack_ipv6():
+                    self._close()
+                    raise missing from None
+                self._log.warn("no IPv6 on this host: not on {endpoint}", endpoint=endpoint)
+        if missing is not None and not self.ports:
+            raise missing
 
     def startService(self) -> None:
         """
@@ -232,6 +234,15 @@ class HomeBrewService(Service):
         super().stopService()
         self._router.stop(self._reactor.seconds())
         self._master.stop()
+        self._close()
+
+    def _bind(self, endpoint: Address) -> None:
+        receiver = self._master.port()
+        port = DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
+        receiver.transport = port
+        self.ports.append(port)
+
+    def _close(self) -> None:
         for port in self.ports:
             port.stopListening()
         self.ports.clear()
@@ -266,8 +277,9 @@ class ControlService(Service):
             if self._group is not None:
                 os.chown(self._path, -1, self._group)
         except (OSError, CannotListenError) as error:
+            reason = getattr(error, "socketError", error)
             raise fail(
-                f"web.socket: cannot listen on {self._path} (does another node run?): {error}"
+                f"web.socket: cannot listen on {self._path} (does another node run?): {reason}"
             ) from None
         self._log.info("bmffctl reaches this node at {path}", path=self._path)
 

@@ -61,12 +61,17 @@ def ask(path: Path, name: str) -> Any:
     except PermissionError:
         raise NodeError(f"you may not use {path}; see control_group in the guide") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise NodeError(f"{path}: {error}") from None
+        # Whatever is there may have sent it, so a terminal shall not obey it.
+        reason = "".join(character for character in str(error) if character.isprintable())
+        raise NodeError(f"{path}: {reason}") from None
     finally:
         connection.close()
+    known = content if isinstance(content, dict) else {}
     if response.status != 200:
-        raise NodeError(f"{path}: {content.get('error', response.reason)}")
-    return content
+        raise NodeError(f"{path}: {known.get('error', response.reason)}")
+    if name not in known:
+        raise NodeError(f"{path}: this is no answer of a node")
+    return known
 
 
 def findSocket(given: str | None, configuration: str | None) -> Path:
@@ -129,7 +134,8 @@ class PeersOptions(AskOptions):
     The options of C{bmffctl peers}.
     """
 
-    synopsis = "peers [options]"
+    synopsis = "[options]"
+    longdesc = "Lists the hotspots and repeaters of a running node; * marks what was keyed."
     resource = "peers"
 
     def show(self, content: Any) -> str:
@@ -157,7 +163,8 @@ class CallsOptions(AskOptions):
     The options of C{bmffctl calls}.
     """
 
-    synopsis = "calls [options]"
+    synopsis = "[options]"
+    longdesc = "Lists the calls of a running node, those that are on first."
     resource = "calls"
 
     def show(self, content: Any) -> str:

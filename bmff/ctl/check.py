@@ -15,7 +15,7 @@ class CheckOptions(usage.Options):
     The options of C{bmffctl check}.
     """
 
-    synopsis = "check FILE"
+    synopsis = "FILE"
     longdesc = "Says every mistake of a node's configuration file with its place."
 
     def parseArgs(self, file: str) -> None:  # type: ignore[override]

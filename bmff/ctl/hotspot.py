@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import Any, Final
 
 from twisted.python import usage
@@ -27,6 +28,7 @@ from bmff.wire.homebrew import Station
 from bmff.wire.homebrewclient import Client, Event, LoggedIn, LoggedOut
 
 PORT: Final = 62031
+PATIENCE: Final = 30.0  # seconds until a login that nobody answers is given up
 SUPERFRAME: Final = 6 * FRAME_PERIOD  # seconds
 _STAMP = struct.Struct(">4sQ")  # in place of the first vocoder bits: mark, nanoseconds since 1970
 _MARK: Final = b"bmff"
@@ -108,7 +110,7 @@ class HotspotOptions(usage.Options):
     The options of C{bmffctl hotspot}.
     """
 
-    synopsis = "hotspot [options] [HOST[:PORT]]"
+    synopsis = "[options] [HOST[:PORT]]"
     longdesc = (
         "Logs in to a node as a hotspot does, makes calls, listens, and reports. The password is "
         "taken from BMFF_PASSWORD, from --password-file, or from this host's secrets file. "
@@ -156,7 +158,7 @@ class HotspotOptions(usage.Options):
                 raise usage.UsageError(f"--{name} is 1 to 16777215")
         if self["slots"] not in {1, 2, 3, 4}:
             raise usage.UsageError("--slots is 1 to 4")
-        if self["seconds"] <= 0 or self["calls"] < 1 or self["listen"] < 0:
+        if not (0 < self["seconds"] < inf and self["calls"] >= 1 and 0 <= self["listen"] < inf):
             raise usage.UsageError("--seconds, --calls and --listen cannot be negative or none")
 
     def run(self) -> int:
@@ -167,15 +169,16 @@ class HotspotOptions(usage.Options):
         """
         from twisted.internet import reactor
 
-        reactor.seconds = time.monotonic  # type: ignore[method-assign]
         try:
             address = _resolve(self["master"])
             passphrase = self._passphrase()
         except OSError as error:
             print(f"bmffctl: {self['master']}: {error}", file=sys.stderr)
             return 1
+        reactor.seconds = time.monotonic  # type: ignore[method-assign]
         visit = Visit(reactor, self, address, passphrase)
         reactor.callWhenRunning(visit.begin)
+        reactor.addSystemEventTrigger("before", "shutdown", visit.end)
         reactor.run()
         print(json.dumps(visit.report.figures()) if self["json"] else visit.report)
         return 0 if visit.loggedIn else 1
@@ -240,6 +243,7 @@ class Visit:
         """
         self._port.startListening()
         self._hotspot.start()
+        self._reactor.callLater(PATIENCE, self._giveUp)
         self._say(f"logging in to {self._options['master']} as {self._options['id']}")
 
     def _happened(self, event: Event) -> None:
@@ -253,16 +257,16 @@ class Visit:
             case LoggedOut(reason=reason):
                 self._say(f"not logged in: {reason}")
                 if not self.loggedIn:
-                    self._leave()
+                    self._reactor.stop()
 
     def _call(self, left: int) -> None:
         options = self._options
         target = options["call"] if options["private"] is None else options["private"]
         if target is None or left == 0:
-            self._reactor.callLater(options["listen"], self._leave)
+            self._reactor.callLater(options["listen"], self._reactor.stop)
             return
         frames = voiceCall(
-            source=options["from"] or options["id"] & 0xFFFFFF,
+            source=options["from"] or _radioID(options["id"]),
             destination=target,
             stream=int.from_bytes(os.urandom(4), "big") | 1,
             superframes=max(1, round(options["seconds"] / SUPERFRAME)),
@@ -295,14 +299,28 @@ class Visit:
             kind = "radio" if frame.private else "TG"
             self._say(f"hearing {frame.source} to {kind} {frame.destination} slot {frame.slot}")
 
-    def _leave(self) -> None:
+    def end(self) -> None:
+        """
+        Log out.
+        """
         self._hotspot.stop()
         self._port.stopListening()
-        self._reactor.stop()
+
+    def _giveUp(self) -> None:
+        if not self.loggedIn:
+            self._say(f"no answer in {PATIENCE:.0f} s")
+            self._reactor.stop()
 
     def _say(self, text: str) -> None:
         if not (self._options["quiet"] or self._options["json"]):
             print(text, flush=True)
+
+
+def _radioID(peerID: int) -> int:
+    """
+    Who calls when nobody is named: the owner of a hotspot with an ID of nine digits, else itself.
+    """
+    return peerID if peerID <= 0xFFFFFF else peerID // 100 & 0xFFFFFF
 
 
 def _resolve(master: str) -> bytes:

@@ -34,13 +34,19 @@ class Options(usage.Options):
     The options of C{bmffctl} itself.
     """
 
-    synopsis = "Usage: bmffctl COMMAND [options]"
+    longdesc = "Checks, asks and tries a node; bmffctl COMMAND --help says more."
     subCommands = [
         ("check", None, CheckOptions, "Say what is wrong with a configuration file."),
         ("peers", None, PeersOptions, "List the hotspots and repeaters of a running node."),
         ("calls", None, CallsOptions, "List the calls of a running node."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
     ]
+
+    def getSynopsis(self) -> str:
+        """
+        What a usage line begins with; a command adds its own name and words.
+        """
+        return "Usage: bmffctl" if self.subCommand else "Usage: bmffctl COMMAND [options]"
 
     def postOptions(self) -> None:
         """

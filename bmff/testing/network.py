@@ -47,10 +47,11 @@ class VirtualNetwork:
 
         @raise ValueError: the address is in use.
         """
-        chosen = port
-        while chosen == 0 or (port == 0 and packAddress(host, chosen) in self._ports):
-            chosen = self._random.randrange(1024, 65536)
-        address = packAddress(host, chosen)
+        while port == 0:
+            drawn = self._random.randrange(1024, 65536)
+            if packAddress(host, drawn) not in self._ports:
+                port = drawn
+        address = packAddress(host, port)
         if address in self._ports:
             raise ValueError(f"{formatAddress(address)} is in use")
         bound = self._ports[address] = VirtualPort(self, address, receiver)

@@ -127,7 +127,7 @@ class AlarmTests(SynchronousTestCase):
         self.machine.following = [0.0] * 100
         self.arm(0.0)
         self.clock.pump([TICK / 4] * 40)
-        self.assertEqual(self.machine.rung, [TICK * number for number in range(1, 21)])
+        self.assertEqual(self.machine.rung, [TICK * number for number in range(1, 11)])
 
     def test_notPutOff(self) -> None:
         """
@@ -140,25 +140,20 @@ class AlarmTests(SynchronousTestCase):
 
     def test_neverPast(self) -> None:
         """
-        However deadlines move, a machine is woken by its deadline, or a tick after it was set
-        where that is later.
+        However deadlines move, a machine is woken a tick after its deadline at the latest.
         """
+        step = TICK / 8
         random = Random(1)
         latest = inf
         for _ in range(20_000):
             if random.random() < 0.3:
-                rung = len(self.machine.rung)
                 now = self.clock.seconds()
-                self.arm(now + random.uniform(-1.0, 3.0))
-                latest = min(latest, max(self.machine.due, now + TICK))
-                if random.random() < 0.5:  # and it need not
-                    self.arm(inf)
-                    latest = inf
-                self.assertEqual(len(self.machine.rung), rung)
-            self.clock.advance(0.0625)
-            if self.machine.due == inf:
+                self.arm(inf if random.random() < 0.2 else now + random.uniform(-1.0, 3.0))
+                latest = max(self.machine.due, now) + TICK
+            self.clock.advance(step)
+            if self.machine.due == inf:  # by its own doing it was woken in time
                 latest = inf
-            self.assertGreater(latest + 0.0625, self.clock.seconds())
+            self.assertLess(self.clock.seconds(), latest + step)
         self.assertGreater(len(self.machine.rung), 500)
 
     def test_raises(self) -> None:
