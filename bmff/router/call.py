@@ -63,6 +63,43 @@ class Outlet(Protocol):
         """
 
 
+class Remote(Protocol):
+    """
+    Another node, as far as routing cares: a source of calls, and one sink for each of ours.
+
+    @ivar peerID: its node ID.
+    """
+
+    @property
+    def peerID(self) -> int: ...
+
+    def hears(self, talkgroup: int) -> bool:
+        """
+        Whether somebody there is subscribed to a talkgroup.
+        """
+
+    def openSink(self, call: Call) -> RemoteSink:
+        """
+        A sink for one call.
+        """
+
+
+class RemoteSink(Protocol):
+    """
+    Sends the frames of one call to one node.
+    """
+
+    def sendFrame(self, frame: Frame) -> None:
+        """
+        Queue a frame until the end of the turn; never waits, never raises.
+        """
+
+    def close(self) -> None:
+        """
+        The call is over; the sink is not used again.
+        """
+
+
 class Peer:
     """
     A logged-in hotspot or repeater: two slots, or one when it is simplex.
@@ -166,11 +203,12 @@ class Call:
     @ivar private: whether it is for one radio.
     @ivar data: whether it carries data, not voice.
     @ivar way: the flags L{WAY} that each of its frames carries.
-    @ivar ingress: the peer that it comes from.
-    @ivar slot: the slot that it comes on.
+    @ivar ingress: the peer or node that it comes from.
+    @ivar slot: the peer's slot that it comes on; L{None} when it comes from a node.
     @ivar started: monotonic seconds.
     @ivar heard: when the last frame came, monotonic seconds.
     @ivar sequence: the last frame's sequence number.
+    @ivar index: the last frame's number in the call, counted from 0 with what was lost.
     @ivar frames: how many came.
     @ivar lost: how many did not, by the gaps in the sequence numbers.
     @ivar duplicates: how many came again and were dropped.
@@ -179,6 +217,7 @@ class Call:
     @ivar ended: whether it is over.
     @ivar sinks: what each frame is handed to.
     @ivar listeners: the slots that hear it, each with its sink.
+    @ivar remotes: the nodes that hear it, each with its sink.
     """
 
     __slots__ = (
@@ -190,12 +229,14 @@ class Call:
         "ended",
         "frames",
         "heard",
+        "index",
         "ingress",
         "late",
         "listeners",
         "lost",
         "open",
         "private",
+        "remotes",
         "sequence",
         "sinks",
         "slot",
@@ -205,7 +246,9 @@ class Call:
         "way",
     )
 
-    def __init__(self, ingress: Peer, slot: Slot, frame: Frame, data: bool, now: float) -> None:
+    def __init__(
+        self, ingress: Peer | Remote, slot: Slot | None, frame: Frame, data: bool, now: float
+    ) -> None:
         self.stream = frame.stream
         self.source = frame.source
         self.destination = frame.destination
@@ -216,10 +259,12 @@ class Call:
         self.slot = slot
         self.started = self.heard = now
         self.sequence = (frame.sequence - 1) & 0xFF
+        self.index = -1
         self.frames = self.lost = self.duplicates = self.late = 0
         self.open = self.ended = False
-        self.sinks: list[Sink] = []
+        self.sinks: list[Sink | RemoteSink] = []
         self.listeners: dict[Slot, Sink] = {}
+        self.remotes: dict[Remote, RemoteSink] = {}
         self._sinks: dict[tuple[Outlet, int], Sink] = {}
         self._header: Frame | None = None
         if frame.flags & (KIND | 0x0F) == DATA_SYNC | VOICE_HEADER:
@@ -261,6 +306,23 @@ class Call:
         self.listeners.pop(slot).remove(slot.peer)
         slot.call = None
 
+    def attachRemote(self, remote: Remote) -> None:
+        """
+        L{remote} hears the call from the next frame on.
+        """
+        if remote not in self.remotes:
+            sink = self.remotes[remote] = remote.openSink(self)
+            self.sinks.append(sink)
+
+    def detachRemote(self, remote: Remote) -> None:
+        """
+        L{remote} hears the call no longer.
+        """
+        sink = self.remotes.pop(remote, None)
+        if sink is not None:
+            self.sinks.remove(sink)
+            sink.close()
+
     def release(self) -> list[Slot]:
         """
         Let go of every slot.
@@ -275,7 +337,8 @@ class Call:
             sink.close()
         self.sinks.clear()
         self._sinks.clear()
-        if self.slot.call is self:
+        self.remotes.clear()
+        if self.slot is not None and self.slot.call is self:
             self.slot.call = None
         self.open = False
         return slots

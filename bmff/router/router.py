@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from heapq import heappop, heappush
 from math import inf
-from typing import Any, Final
+from typing import Final, Protocol
 
 from bmff.dmr.frame import (
     CSBK,
@@ -25,29 +23,27 @@ from bmff.dmr.frame import (
     KIND,
     MBC_CONTINUATION,
     MBC_HEADER,
-    PRIVATE,
     RATE_1,
     RATE_12,
     RATE_34,
     TERMINATOR,
     Frame,
 )
+from bmff.dmr.numbers import UNLINK, isLocal, isService
 from bmff.events import CallEnded, CallStarted, Event, SubscriptionChanged
-from bmff.router.call import WAY, Call, Peer, Slot
+from bmff.router.call import WAY, Call, Peer, Remote, Slot
+from bmff.router.deadlines import Deadlines
+from bmff.router.locations import Location, Locations
+from bmff.router.remains import Remains
 from bmff.router.talkgroups import Talkgroups
 
-UNLINK: Final = 4000  # leaves all talkgroups that were keyed
-ALL_CALL: Final = 0xFFFFFF
 HANG_TIME: Final = 5.0  # seconds
 TALK_LIMIT: Final = 180.0  # seconds
 SILENCE: Final = 2.0  # seconds without a frame after which a call, of voice or data, is over
 ACTIVE: Final = 0.36  # seconds without a frame after which another stream may take the slot
-OWNED: Final = 10.0  # seconds that a stream's remains are ignored for after its end
 REORDERED: Final = 1.0  # seconds of silence after which a sequence number may go back
 LARGEST_DYNAMIC: Final = 64  # talkgroups that a slot may key without leaving one
 LARGEST_WAITING: Final = 8  # calls that wait for a slot
-LARGEST_LOCATIONS: Final = 200_000  # radios
-LARGEST_REMAINS: Final = 20_000  # streams
 
 _DATA_TYPES: Final = frozenset(
     (CSBK, MBC_HEADER, MBC_CONTINUATION, DATA_HEADER, RATE_12, RATE_34, RATE_1)
@@ -55,26 +51,15 @@ _DATA_TYPES: Final = frozenset(
 _END: Final = DATA_SYNC | TERMINATOR
 
 
-def isService(number: int) -> bool:
+class Flushable(Protocol):
     """
-    Whether a number means a service of the node and is never routed, as talkgroup or radio.
-    """
-    return number in {0, UNLINK, 5000, ALL_CALL} or 9990 <= number <= 9999
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """
-    Where a radio was last heard.
-
-    @ivar peerID: the hotspot or repeater.
-    @ivar slot: 1 or 2.
-    @ivar heard: monotonic seconds.
+    Gathers what a turn produces for one node.
     """
 
-    peerID: int
-    slot: int
-    heard: float
+    def flush(self, now: float) -> None:
+        """
+        Send it.
+        """
 
 
 class Router:
@@ -83,6 +68,10 @@ class Router:
 
     @ivar calls: the calls that are on, by stream ID and source.
     @ivar peers: the peers, by ID.
+    @ivar remotes: the other nodes that a link leads to.
+    @ivar locations: where radios were last heard.
+    @ivar interestWatcher: flushed when L{takeInterest} has something.
+    @ivar dirty: what is to be flushed at the end of this turn.
     @ivar dropped: frames that went nowhere, by reason.
     @ivar framesRouted: frames that went to their call's sinks.
     """
@@ -101,21 +90,24 @@ class Router:
         """
         self.calls: dict[tuple[int, int], Call] = {}
         self.peers: dict[int, Peer] = {}
+        self.remotes: set[Remote] = set()
+        self.dirty: list[Flushable] = []
         self.dropped: Counter[str] = Counter()
         self.framesRouted = 0
         self._publish = publish
         self._hangTime = hangTime
         self._talkLimit = talkLimit or inf
-        self._talkgroups = Talkgroups()
-        self._dataCalls: dict[tuple[Slot, int, int, int], Call] = {}
-        self._locations: dict[int, Location] = {}
-        self._remains: dict[tuple[int, int], float] = {}
-        self._deadlines: list[tuple[float, int, Callable[[Any, float], None], Any]] = []
-        self._serial = 0
+        self._talkgroups = Talkgroups(self._interestMoved)
+        self._dataCalls: dict[tuple[Peer | Remote, int, int, int], Call] = {}
+        self.locations = Locations()
+        self.interestWatcher: Flushable | None = None
+        self._moved: set[int] = set()
+        self._deadlines = Deadlines()
+        self._remains = Remains(self._deadlines)
 
     # Frames.
 
-    def route(self, ingress: Peer, frame: Frame, now: float) -> None:
+    def route(self, ingress: Peer | Remote, frame: Frame, now: float) -> None:
         """
         Take a frame.
 
@@ -137,6 +129,7 @@ class Router:
         if step != 1 and not self._follows(call, step, now):
             return
         call.sequence = frame.sequence
+        call.index += step
         call.heard = now
         call.frames += 1
         if not call.open:
@@ -147,19 +140,26 @@ class Router:
         if frame.flags & (KIND | DATA_TYPE) == _END:
             self._end(call, "terminator", now)
 
+    def flush(self, now: float) -> None:
+        """
+        The turn is over: send what it has gathered for other nodes.
+        """
+        if self.dirty:
+            dirty, self.dirty = self.dirty, []
+            for one in dirty:
+                one.flush(now)
+
     def deadline(self) -> float:
         """
         When L{timeout} is to be called at the latest, monotonic seconds.
         """
-        return self._deadlines[0][0] if self._deadlines else inf
+        return self._deadlines.next()
 
     def timeout(self, now: float) -> None:
         """
         Do what has become due.
         """
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, _, action, subject = heappop(self._deadlines)
-            action(subject, now)
+        self._deadlines.run(now)
 
     # Peers and what they hear.
 
@@ -207,6 +207,52 @@ class Router:
         for slot, call in calls:
             call.attach(slot)
 
+    def addRemote(self, remote: Remote) -> None:
+        """
+        A link leads to another node; it hears the calls that it wants from now on.
+        """
+        self.remotes.add(remote)
+        for call in self.currentCalls():
+            if call.open:
+                self._offerRemote(call, remote)
+
+    def removeRemote(self, remote: Remote, now: float) -> None:
+        """
+        A node is gone; its calls end.
+        """
+        self.remotes.discard(remote)
+        for call in self.currentCalls():
+            if call.ingress is remote:
+                self._end(call, "link lost", now)
+            else:
+                call.detachRemote(remote)
+
+    def remoteChanged(self, remote: Remote, added: Iterable[int], removed: Iterable[int]) -> None:
+        """
+        A node hears other talkgroups than before.
+        """
+        for talkgroup in added:
+            for call in self._talkgroups.calls(talkgroup):
+                if call.open:
+                    self._offerRemote(call, remote)
+        for talkgroup in removed:
+            for call in self._talkgroups.calls(talkgroup):
+                call.detachRemote(remote)
+
+    def takeInterest(self) -> tuple[list[int], list[int]]:
+        """
+        The talkgroups that somebody here has begun to hear, and those that nobody hears any more,
+        since this was last asked.
+        """
+        moved, self._moved = self._moved, set()
+        added = [talkgroup for talkgroup in moved if talkgroup in self._talkgroups]
+        return added, [talkgroup for talkgroup in moved if talkgroup not in self._talkgroups]
+
+    def _interestMoved(self, talkgroup: int) -> None:
+        if not self._moved and self.interestWatcher is not None:
+            self.dirty.append(self.interestWatcher)
+        self._moved.add(talkgroup)
+
     def setStatic(self, peer: Peer, static: Mapping[int, Iterable[int]], now: float) -> None:
         """
         A peer hears these talkgroups, by slot number, until told otherwise.
@@ -240,12 +286,6 @@ class Router:
                     self._left(slot, talkgroup, now)
                 self._tell(slot)
 
-    def locate(self, radioID: int) -> Location | None:
-        """
-        Where a radio was last heard.
-        """
-        return self._locations.get(radioID)
-
     def currentCalls(self) -> Iterator[Call]:
         """
         The calls that are on, those first that began first.
@@ -261,29 +301,29 @@ class Router:
 
     # How a call begins.
 
-    def _begin(self, ingress: Peer, frame: Frame, now: float) -> Call | None:
+    def _begin(self, ingress: Peer | Remote, frame: Frame, now: float) -> Call | None:
         """
         The call that the first frame of a stream begins or goes on with, or L{None}.
         """
         key = (frame.stream, frame.source)
         if key in self._remains:
-            self._bury(key, now)
+            self._remains.bury(key, now)
             self.dropped["after the end of its call"] += 1
             return None
         dataType = frame.dataType
         reason = self._inadmissible(ingress, frame, dataType, now)
         if reason is not None:
-            self._bury(key, now)
+            self._remains.bury(key, now)
             self.dropped[reason] += 1
             return None
         data = dataType in _DATA_TYPES
-        slot = ingress.slot(frame.slot)
         if data:
-            call = self._dataCalls.get(_dataKey(slot, frame))
+            call = self._dataCalls.get(_dataKey(ingress, frame))
             if call is not None:
                 self._continue(call, frame)
                 return call
-        current = slot.call
+        slot = ingress.slot(frame.slot) if isinstance(ingress, Peer) else None
+        current = slot.call if slot is not None else None
         if current is not None and current.ingress is ingress:
             # A radio that begins anew has ended what it sent before, whether we heard so or not.
             if frame.source != current.source and now < current.heard + ACTIVE:
@@ -294,9 +334,9 @@ class Router:
         self.calls[key] = call
         self._locate(frame, ingress, now)
         if data:
-            self._dataCalls[_dataKey(slot, frame)] = call
+            self._dataCalls[_dataKey(ingress, frame)] = call
         if not call.private:
-            if not data:
+            if slot is not None and not data:
                 self._key(slot, call.destination, now)
             self._talkgroups.begin(call)
         self._open(call, now)
@@ -316,7 +356,7 @@ class Router:
         return call
 
     def _inadmissible(
-        self, ingress: Peer, frame: Frame, dataType: int | None, now: float
+        self, ingress: Peer | Remote, frame: Frame, dataType: int | None, now: float
     ) -> str | None:
         """
         Why a stream may not become a call.
@@ -330,7 +370,9 @@ class Router:
             reason = "terminator without a call"
         elif frame.flags & KIND == KIND or (dataType or 0) > RATE_1 or dataType == IDLE:
             reason = "unknown frame type"
-        elif frame.destination == UNLINK:
+        elif not isinstance(ingress, Peer) and not frame.private and isLocal(frame.destination):
+            reason = "local talkgroup of another node"
+        elif frame.destination == UNLINK and isinstance(ingress, Peer):
             self.unlink(ingress, now)
             reason = "unlink"
         elif isService(frame.destination):
@@ -342,7 +384,21 @@ class Router:
         Give a call its slots.
         """
         call.open = True
-        own = call.slot
+        if call.slot is not None:
+            self._take(call.slot, call, now)
+        if call.private:
+            self._openPrivate(call, now)
+            return
+        for slot in self._talkgroups.slots(call.destination):
+            if slot.peer is not call.ingress:
+                self._offer(call, slot, now)
+        for remote in self.remotes:
+            self._offerRemote(call, remote)
+
+    def _take(self, own: Slot, call: Call, now: float) -> None:
+        """
+        A call takes the slot that it comes on.
+        """
         interrupted = own.call
         if interrupted is not None and interrupted.slot is own:
             self._end(interrupted, "replaced", now)
@@ -352,21 +408,36 @@ class Router:
         if own.call is not None:  # it had been waiting for the slot
             own.call.detach(own)
         own.call = call
-        if call.private:
-            target = self._target(call)
-            if target is not None and target.peer is not call.ingress:
-                self._offer(call, target, now)
-        else:
-            for slot in self._talkgroups.slots(call.destination):
-                if slot.peer is not call.ingress:
-                    self._offer(call, slot, now)
+
+    def _openPrivate(self, call: Call, now: float) -> None:
+        """
+        Give a private call the one slot, or the one node, where its radio is.
+        """
+        location = self.locations.get(call.destination)
+        remote = location.remote if location is not None else None
+        # What came over a link never goes out over a link: links are a full mesh.
+        if remote in self.remotes and isinstance(call.ingress, Peer):
+            call.attachRemote(remote)
+            return
+        target = self._target(call)
+        if target is not None and target.peer is not call.ingress:
+            self._offer(call, target, now)
+
+    def _offerRemote(self, call: Call, remote: Remote) -> None:
+        if (
+            isinstance(call.ingress, Peer)
+            and not call.private
+            and not isLocal(call.destination)
+            and remote.hears(call.destination)
+        ):
+            call.attachRemote(remote)
 
     def _target(self, call: Call) -> Slot | None:
         """
         The slot where a private call's radio is: where it was last heard, else at its hotspot.
         """
-        location = self._locations.get(call.destination)
-        if location is not None and location.peerID in self.peers:
+        location = self.locations.get(call.destination)
+        if location is not None and location.remote is None and location.peerID in self.peers:
             return self.peers[location.peerID].slot(location.slot)
         peer = self.peers.get(call.destination)
         if peer is None or peer is call.ingress:
@@ -386,7 +457,7 @@ class Router:
                 self._wait(slot, call)
         elif now < slot.hangUntil and not call.data and slot.hang != call.conversation:
             self._wait(slot, call)
-            self._schedule(slot.hangUntil, self._freed, slot)
+            self._deadlines.schedule(slot.hangUntil, self._freed, slot)
         else:
             call.attach(slot)
 
@@ -431,7 +502,7 @@ class Router:
         """
         before = (call.stream, call.source)
         del self.calls[before]
-        self._bury(before, call.heard)
+        self._remains.bury(before, call.heard)
         call.stream = frame.stream
         call.sequence = (frame.sequence - 1) & 0xFF
         self.calls[call.stream, call.source] = call
@@ -442,7 +513,7 @@ class Router:
         """
         silence = ACTIVE if call.data and call.open else SILENCE
         due = min(call.heard + silence, call.started + self._talkLimit)
-        self._schedule(due, self._look, call)
+        self._deadlines.schedule(due, self._look, call)
 
     def _look(self, call: Call, now: float) -> None:
         if call.ended:
@@ -460,9 +531,10 @@ class Router:
         """
         A data call lets go of its slots until its next block.
         """
-        own = call.slot
         freed = call.release()
-        for slot in (own, *freed):
+        if call.slot is not None:
+            freed.append(call.slot)
+        for slot in freed:
             self._freed(slot, now)
 
     # How a call ends.
@@ -473,17 +545,19 @@ class Router:
         call.ended = True
         key = (call.stream, call.source)
         del self.calls[key]
-        self._bury(key, now)
+        self._remains.bury(key, now)
         if call.data:
-            del self._dataCalls[call.slot, call.source, call.destination, call.way & PRIVATE]
+            del self._dataCalls[call.ingress, call.source, call.destination, call.way]
         if not call.private:
             self._talkgroups.end(call)
         if reason != "terminator" and not call.data and call.sinks:
             last = call.makeTerminator()
+            call.index += 1
             for sink in call.sinks:
                 sink.sendFrame(last)
         slots = call.release()
-        slots.append(call.slot)
+        if call.slot is not None:
+            slots.append(call.slot)
         conversation = None if call.data else call.conversation
         until = now + self._hangTime
         for slot in slots:
@@ -510,25 +584,6 @@ class Router:
             )
         )
 
-    def _bury(self, key: tuple[int, int], now: float) -> None:
-        """
-        Ignore a stream until it has been silent for a while.
-        """
-        if key not in self._remains:
-            if len(self._remains) >= LARGEST_REMAINS:
-                del self._remains[next(iter(self._remains))]
-            self._schedule(now + OWNED, self._exhume, key)
-        self._remains[key] = now
-
-    def _exhume(self, key: tuple[int, int], now: float) -> None:
-        buried = self._remains.get(key)
-        if buried is None:
-            return
-        if now < buried + OWNED:
-            self._schedule(buried + OWNED, self._exhume, key)
-        else:
-            del self._remains[key]
-
     # Subscriptions.
 
     def _key(self, slot: Slot, talkgroup: int, now: float) -> None:
@@ -551,19 +606,19 @@ class Router:
             self._talkgroups.join(slot, talkgroup)
             self._tell(slot)
             if until != inf:
-                self._schedule(until, self._expire, (slot, talkgroup))
+                self._deadlines.schedule(until, self._expire, (slot, talkgroup))
 
     def _expire(self, subject: tuple[Slot, int], now: float) -> None:
         slot, talkgroup = subject
         until = slot.dynamic.get(talkgroup, inf)
         if until > now:
             if until != inf:
-                self._schedule(until, self._expire, subject)
+                self._deadlines.schedule(until, self._expire, subject)
             return
         call = slot.call
         if call is not None and call.destination == talkgroup and not call.private:
             slot.dynamic[talkgroup] = now + SILENCE  # nobody is cut off within a call
-            self._schedule(now + SILENCE, self._expire, subject)
+            self._deadlines.schedule(now + SILENCE, self._expire, subject)
             return
         del slot.dynamic[talkgroup]
         self._left(slot, talkgroup, now)
@@ -603,16 +658,11 @@ class Router:
             )
         )
 
-    def _locate(self, frame: Frame, ingress: Peer, now: float) -> None:
-        self._locations.pop(frame.source, None)  # so that it goes to the end, as heard last
-        if len(self._locations) >= LARGEST_LOCATIONS:
-            del self._locations[next(iter(self._locations))]
-        self._locations[frame.source] = Location(ingress.peerID, frame.slot, now)
-
-    def _schedule(self, due: float, action: Callable[[Any, float], None], subject: Any) -> None:
-        self._serial += 1
-        heappush(self._deadlines, (due, self._serial, action, subject))
+    def _locate(self, frame: Frame, ingress: Peer | Remote, now: float) -> None:
+        remote = None if isinstance(ingress, Peer) else ingress
+        peerID = ingress.peerID if remote is None else 0
+        self.locations.heard(frame.source, Location(peerID, frame.slot, now, remote))
 
 
-def _dataKey(slot: Slot, frame: Frame) -> tuple[Slot, int, int, int]:
-    return slot, frame.source, frame.destination, frame.flags & PRIVATE
+def _dataKey(ingress: Peer | Remote, frame: Frame) -> tuple[Peer | Remote, int, int, int]:
+    return ingress, frame.source, frame.destination, frame.flags & WAY

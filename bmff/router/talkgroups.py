@@ -4,7 +4,7 @@ Which slots are subscribed to which talkgroup, and which calls are on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from bmff.router.call import Call, Slot
 
@@ -14,7 +14,11 @@ class Talkgroups:
     Two indexes by talkgroup: the slots that hear it, and the calls that are on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[int], None]) -> None:
+        """
+        @param changed: called with a talkgroup when the first slot has joined or the last has left.
+        """
+        self._changed = changed
         self._slots: dict[int, dict[Slot, None]] = {}
         self._calls: dict[int, list[Call]] = {}
 
@@ -28,22 +32,34 @@ class Talkgroups:
         """
         L{slot} hears L{talkgroup}.
         """
-        self._slots.setdefault(talkgroup, {})[slot] = None
+        slots = self._slots.setdefault(talkgroup, {})
+        slots[slot] = None
+        if len(slots) == 1:
+            self._changed(talkgroup)
 
     def leave(self, slot: Slot, talkgroup: int) -> None:
         """
         L{slot} hears L{talkgroup} no longer.
         """
-        slots = self._slots.get(talkgroup, {})
-        slots.pop(slot, None)
+        slots = self._slots.get(talkgroup)
+        if slots is None or slot not in slots:
+            return
+        del slots[slot]
         if not slots:
-            self._slots.pop(talkgroup, None)
+            del self._slots[talkgroup]
+            self._changed(talkgroup)
 
     def slots(self, talkgroup: int) -> Iterable[Slot]:
         """
         The slots that hear L{talkgroup}, those first that joined first.
         """
         return self._slots.get(talkgroup, ())
+
+    def __contains__(self, talkgroup: int) -> bool:
+        """
+        Whether somebody hears a talkgroup.
+        """
+        return talkgroup in self._slots
 
     def begin(self, call: Call) -> None:
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from bmff.dmr.voice import voiceCall
-from bmff.router import router as rules
+from bmff.router import remains
 from bmff.sockets.addresses import packAddress
 from bmff.testing.mutation import MUTATIONS, mutations
 from bmff.wire.homebrew import (
@@ -92,7 +92,7 @@ class MutationTests(HomeBrewTestCase):
         self.clock.advance(0.1)
         self.assertLess(residentMemory() - halfway, 16 << 20)
         self.assertLessEqual(len(self.homebrew.master), 7)
-        self.assertLessEqual(len(self.router._remains), rules.LARGEST_REMAINS)
+        self.assertLessEqual(len(self.router._remains), remains.LARGEST)
         sequences = [frame.sequence for frame in listener.heard if frame.stream == 9]
         expected = [number & 0xFF for number in range(len(sequences))]
         self.assertEqual(sequences, expected)

@@ -10,7 +10,7 @@ from bmff.dmr.frame import (
     DATA_SYNC,
     RATE_12,
 )
-from bmff.router import router as rules
+from bmff.router import locations
 from bmff.router.call import Peer
 from tests.router.case import RouterTestCase
 
@@ -91,12 +91,12 @@ class PrivateCallTests(RouterTestCase):
         """
         The radio that was heard longest ago is forgotten first.
         """
-        self.patch(rules, "LARGEST_LOCATIONS", 3)
+        self.patch(locations, "LARGEST", 3)
         a = self.peer(1)
         for radio in (1, 2, 3, 1, 4):
             self.call(a, source=radio, stream=1000 + len(self.events))
-        self.assertIsNone(self.router.locate(2))
-        self.assertIsNotNone(self.router.locate(1))
+        self.assertIsNone(self.router.locations.get(2))
+        self.assertIsNotNone(self.router.locations.get(1))
 
 
 class DataCallTests(RouterTestCase):

@@ -11,7 +11,7 @@ from bmff.dmr.frame import (
     VOICE_HEADER,
 )
 from bmff.dmr.lc import FullLinkControl
-from bmff.router import router as rules
+from bmff.router import remains
 from tests.router.case import RecordingOutlet, RouterTestCase
 
 
@@ -190,9 +190,9 @@ class StreamTests(RouterTestCase):
         However many streams a peer begins, what is remembered of them is bounded, and gone after
         a while.
         """
-        for stream in range(1, rules.LARGEST_REMAINS + 500):
+        for stream in range(1, remains.LARGEST + 500):
             self.send(self.a, 0, stream=stream, flags=DATA_SYNC | TERMINATOR)
-        self.assertEqual(len(self.router._remains), rules.LARGEST_REMAINS)
+        self.assertEqual(len(self.router._remains), remains.LARGEST)
         self.advance(11)
         self.assertEqual(len(self.router._remains), 0)
         self.assertEqual(self.router.deadline(), float("inf"))
