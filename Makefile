@@ -14,13 +14,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check bench soak
+.PHONY: help run demo test check bench soak
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/node.stamp ## one node as CONFIG says (etc/bmnode.toml), in the foreground
 	@$(BIN)/twistd -n --pidfile= bmnode --config $(CONFIG)
+
+demo: .venv/node.stamp ## two nodes, four hotspots, calls over every transport, every frame counted
+	@$(BIN)/python -m examples.demo
 
 test: .venv/test.stamp ## the tests, or some of them: make test TESTS=tests.wire
 	@$(BIN)/python -m twisted.trial $(TRIAL_FLAGS) $(TESTS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from ipaddress import ip_address
@@ -26,7 +27,13 @@ LONGEST_SOCKET_PATH: Final = 107  # bytes, unix(7)
 SERVICES: Final = frozenset((4000, 5000, *range(9990, 10_000)))
 # Sections that a later version knows. Who adds the stack takes its name from here and gives
 # L{Configuration} an attribute of that name, whose type is the section's class.
-LATER: Final = ("fastforward", "openbridge", "mqtt")
+LATER: Final = ("openbridge", "mqtt")
+
+
+_TARGET: Final = re.compile(
+    r"(?P<node>[1-9][0-9]{3,6})@(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))"
+    r":(?P<port>[0-9]{1,5})"
+)
 
 
 class Address(NamedTuple):
@@ -42,6 +49,20 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Target(NamedTuple):
+    """
+    Another node that is to be reached.
+
+    @ivar node: its ID.
+    @ivar host: host name, or an address in numbers without brackets.
+    @ivar port: its FastForward number.
+    """
+
+    node: int
+    host: str
+    port: int
 
 
 class IDs(NamedTuple):
@@ -70,6 +91,25 @@ def _address(value: object) -> Address:
     if bracketed != (numeric.version == 6):
         raise ValueError(f"{value!a}: an IPv6 address stands in brackets, an IPv4 address does not")
     return Address(str(numeric), int(port))
+
+
+def _target(value: object) -> Target:
+    found = _TARGET.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found["port"]) <= 0xFFFF:
+        raise ValueError('must be a string, such as "25012@node.example.org:54000"')
+    return Target(int(found["node"]), found["v6"] or found["host"], int(found["port"]))
+
+
+def _host(value: str) -> None:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError(f"{value!a} must be an IPv4 or IPv6 address in numbers") from None
+
+
+def _environment(value: str) -> None:
+    if len(value.encode()) > 32:
+        raise ValueError("must have 32 bytes at most")
 
 
 def _ids(value: object) -> IDs:
@@ -223,6 +263,32 @@ class Homebrew:
 
 
 @attrs.frozen
+class FastForward:
+    """
+    The section of FastForward, the links to other nodes.
+
+    @ivar port: this node's number, the same for all transports, unique on its host; the first free
+        one from 54000 when absent.
+    @ivar listen: addresses to listen on.
+    @ivar key: the id of the key for links whose override names none.
+    @ivar environment: the name of the network; nodes of another one are not heard.
+    @ivar targets: nodes to be reached beside those of the registry.
+    @ivar public: the address that other nodes reach this one at, for its row in the registry.
+    @ivar folder: where UNIX sockets are.
+    @ivar trust: user IDs of this host that are trusted beside our own and root.
+    """
+
+    port: Annotated[int, Between(1, 0xFFFF, "as a port")] | None = None
+    listen: tuple[Annotated[str, _host], ...] = ("0.0.0.0", "::")
+    key: SecretID = "group"
+    environment: Annotated[str, _environment] = ""
+    targets: tuple[Target, ...] = ()
+    public: str | None = None
+    folder: Path = Path("/tmp")
+    trust: tuple[Annotated[int, Between(0, LARGEST_ID, "as a user ID")], ...] = ()
+
+
+@attrs.frozen
 class Web:
     """
     The section of the HTTP API on the control socket.
@@ -259,6 +325,7 @@ class Configuration:
     @ivar web: the control socket's section.
     @ivar registry: the registry's section.
     @ivar homebrew: the HomeBrew stack's section; L{None} when the stack is off.
+    @ivar fastforward: the section of links to other nodes; L{None} when there are none.
     """
 
     network: Annotated[int, Between(1000, 9_999_999, "(MCC and number, 4 to 7 digits)")]
@@ -267,6 +334,7 @@ class Configuration:
     web: Web
     registry: Registry
     homebrew: Homebrew | None = None
+    fastforward: FastForward | None = None
 
 
 def loadConfiguration(path: str | os.PathLike[str]) -> Configuration:
@@ -292,7 +360,9 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
         return _path(value, folder)
 
     later = dict.fromkeys(LATER, "this version has no such stack")
-    schema = Schema(Configuration, {Address: _address, IDs: _ids, Path: path}, later)
+    schema = Schema(
+        Configuration, {Address: _address, IDs: _ids, Target: _target, Path: path}, later
+    )
     return schema.read(_completed(table, folder))
 
 

@@ -50,3 +50,17 @@ class ConfigurationError(Exception):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
+
+
+class TransportUnavailable(Exception):
+    """
+    A transport cannot be had here or now: no such device, nobody there, a foreign file in the way.
+
+    The link goes on with the next best one.
+
+    @ivar reason: for people, as one phrase.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -149,6 +149,69 @@ class RadioPositionReceived:
     longitude: float
 
 
+@dataclass(frozen=True, slots=True)
+class LinkStarted:
+    """
+    A link to another node is up.
+
+    @ivar node: its ID.
+    @ivar transport: what carries it: C{"udp"}.
+    @ivar address: of the other end, as the transport writes it.
+    """
+
+    node: int
+    transport: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEnded:
+    """
+    A link to another node is over.
+
+    @ivar reason: for people.
+    """
+
+    node: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """
+    A link is carried by another path than before.
+    """
+
+    node: int
+    transport: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnreachable:
+    """
+    A node cannot be reached; told again only when the reason changes.
+
+    @ivar reason: for people.
+    """
+
+    node: int
+    transport: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateNodeSeen:
+    """
+    Two processes speak under one node ID; the newcomer was refused.
+
+    @ivar address: of the newcomer.
+    """
+
+    node: int
+    address: str
+
+
 Event: TypeAlias = (
     PeerRegistered
     | PeerLost
@@ -158,6 +221,11 @@ Event: TypeAlias = (
     | CallEnded
     | TalkerAliasReceived
     | RadioPositionReceived
+    | LinkStarted
+    | LinkEnded
+    | PathChanged
+    | NodeUnreachable
+    | DuplicateNodeSeen
 )
 Watcher: TypeAlias = Callable[[Event], None]
 

@@ -9,8 +9,13 @@ from twisted.logger import Logger
 from bmff.events import (
     CallEnded,
     CallStarted,
+    DuplicateNodeSeen,
     Event,
+    LinkEnded,
+    LinkStarted,
     LoginRefused,
+    NodeUnreachable,
+    PathChanged,
     PeerLost,
     PeerRegistered,
     SubscriptionChanged,
@@ -71,6 +76,49 @@ class Journal:
                 )
             case CallEnded():
                 self._callEnded(event)
+            case _:
+                self._clusterChanged(event)
+
+    def _clusterChanged(self, event: Event) -> None:
+        match event:
+            case LinkStarted():
+                self._log.info(
+                    "{node}: link to node {other} is up, over {transport} to {address}",
+                    node=self._node,
+                    other=event.node,
+                    transport=event.transport,
+                    address=event.address,
+                )
+            case LinkEnded():
+                self._log.warn(
+                    "{node}: link to node {other} is down: {reason}",
+                    node=self._node,
+                    other=event.node,
+                    reason=event.reason,
+                )
+            case PathChanged():
+                self._log.info(
+                    "{node}: link to node {other} now runs over {transport} to {address}",
+                    node=self._node,
+                    other=event.node,
+                    transport=event.transport,
+                    address=event.address,
+                )
+            case NodeUnreachable():
+                self._log.warn(
+                    "{node}: node {other} cannot be reached over {transport}: {reason}",
+                    node=self._node,
+                    other=event.node,
+                    transport=event.transport,
+                    reason=event.reason,
+                )
+            case DuplicateNodeSeen():
+                self._log.error(
+                    "{node}: somebody at {address} uses the ID of node {other}, which is linked",
+                    node=self._node,
+                    other=event.node,
+                    address=event.address,
+                )
             case _:
                 pass
 

@@ -144,6 +144,14 @@ class Secrets:
         self.mistake = None
         return True
 
+    def fastForwardKey(self, keyID: str) -> tuple[bytes, frozenset[int]] | None:
+        """
+        The key of links under an id, 32 bytes, and the node IDs that it proves, every one when
+        empty; L{None} when there is none.
+        """
+        found = self._contents.fastforward.get(keyID)
+        return None if found is None else (bytes.fromhex(found.key), frozenset(found.nodes))
+
     def homebrewPassword(self, secretID: str) -> bytes | None:
         """
         The password of hotspots under an id; L{None} when there is none.

@@ -20,17 +20,19 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from bmff.access import Access
-from bmff.config import Address, Configuration, Homebrew, loadConfiguration
+from bmff.config import Address, Configuration, FastForward, Homebrew, loadConfiguration
 from bmff.errors import ConfigurationError
 from bmff.events import Events
 from bmff.journal import Journal
 from bmff.keys import Secrets, openSecrets
+from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
 from bmff.web.control import SOCKET_MODE, controlSite
 from bmff.web.resource import View
-from bmff.web.views import CallsView, Moments, PeersView
+from bmff.web.views import CallsView, LinksView, Moments, NodesView, PeersView
 
 SECRETS_INTERVAL: Final = 5.0  # seconds between two looks at the secrets file
 _NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
@@ -106,7 +108,9 @@ class Node(MultiService):
     @ivar configuration: what it was made from.
     @ivar events: what happens in it; watch them with C{events.watch}.
     @ivar router: who hears whom.
+    @ivar turn: ends each turn.
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
+    @ivar links: the links to other nodes, or L{None} when they are not configured.
     """
 
     _log = Logger()
@@ -128,8 +132,12 @@ class Node(MultiService):
                 {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
             ),
         )
+        self.turn = Turn(reactor, self.router)
+        self.links: LinkService | None = None
         if homebrew is not None:
             self._addHomeBrew(reactor, homebrew, secrets)
+        if configuration.fastforward is not None:
+            self._addLinks(reactor, configuration.fastforward, secrets)
         if configuration.web.enabled:
             self._addControl(reactor)
 
@@ -147,7 +155,7 @@ class Node(MultiService):
         access = Access(homebrew, secrets)
         master = self.homebrew = HomeBrew(
             reactor,
-            self.router,
+            self.turn,
             self.events.publish,
             access,
             os.urandom(32),
@@ -160,16 +168,25 @@ class Node(MultiService):
         if homebrew.beaconInterval:
             TimerService(homebrew.beaconInterval, master.requestBeacons).setServiceParent(self)
 
+    def _addLinks(self, reactor: Any, settings: FastForward, secrets: Secrets) -> None:
+        self.links = LinkService(
+            reactor, self.configuration, settings, secrets, self.turn, self.events.publish
+        )
+        self.events.watch(self.links.cluster.watch)
+        self.links.setServiceParent(self)
+
     def _addControl(self, reactor: Any) -> None:
         moments = Moments(reactor.seconds, time.time)
         sessions = self.homebrew.master if self.homebrew is not None else ()
         calls = CallsView(self.router, moments)
         self.events.watch(calls.watch)
-        ControlService(
-            reactor,
-            self.configuration,
-            {"peers": View(PeersView(sessions, self.router, moments)), "calls": View(calls)},
-        ).setServiceParent(self)
+        views = {
+            "peers": View(PeersView(sessions, self.router, moments)),
+            "calls": View(calls),
+            "links": View(LinksView(self.links.fastForward.links if self.links else {}, moments)),
+            "nodes": View(NodesView(self.links.describeNodes if self.links else list)),
+        }
+        ControlService(reactor, self.configuration, views).setServiceParent(self)
 
 
 def fail(reason: str) -> SystemExit:

@@ -200,7 +200,9 @@ class Schema(Generic[T]):
         self._root = root
         self._quote = quote
         self._later = later or {}
-        self._homes = dict(_homes(root))
+        self._homes: dict[str, list[tuple[object, ...]]] = {}
+        for key, place in _homes(root):
+            self._homes.setdefault(key, []).append(place)
         self._converter = converter = Converter(forbid_extra_keys=True)
         for plain in (bool, int, str):
             converter.register_structure_hook(plain, _plain(plain))
@@ -252,10 +254,12 @@ class Schema(Generic[T]):
         """
         if not path and key in self._later:
             return self._later[key]
-        home = self._homes.get(key)
-        if home is not None and home != path:
-            where = f"in [{dotted(home)}]" if home else "above the first [table]"
-            return f"unknown here; it belongs {where}"
+        homes = self._homes.get(key, [])
+        if homes and path not in homes:
+            places = (
+                f"in [{dotted(home)}]" if home else "above the first [table]" for home in homes
+            )
+            return f"unknown here; it belongs {' or '.join(places)}"
         return f"unknown; {perhaps(key, [_written(field.name) for field in attrs.fields(type_)])}"
 
 

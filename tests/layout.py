@@ -75,11 +75,28 @@ ROOMS: Final[Mapping[str, Room]] = {
             "sockets",
         )
     ),
+    "cluster": Room(("errors", "ibmff", "dmr", "events", "wire", "router")),
     "testing": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
     "ctl": Room(
         ("errors", "dmr", "wire", "keys", "config", "sockets", "testing"),
         {"protocols.hotspot": "bmffctl logs in to a node as a hotspot does"},
         reactor=True,
+    ),
+    "linkservice": Room(
+        (
+            "errors",
+            "log",
+            "ibmff",
+            "dmr",
+            "events",
+            "wire",
+            "router",
+            "keys",
+            "config",
+            "sockets",
+            "protocols",
+            "cluster",
+        ),
     ),
     "node": Room(
         (
@@ -95,9 +112,8 @@ ROOMS: Final[Mapping[str, Room]] = {
             "config",
             "access",
             "sockets",
-            "transports",
             "protocols",
-            "registry",
+            "linkservice",
             "web",
         ),
         reactor=True,

@@ -16,6 +16,7 @@ from bmff.events import Event, PeerLost
 from bmff.keys import Secrets
 from bmff.node import HomeBrewService, SecretsWatch
 from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
@@ -38,7 +39,9 @@ class ListenTests(HomeTestCase):
         self.clock = ReadingClock()
         router = Router(lambda event: None)
         access = Access(settings, Secrets.create(self.home.state / "secrets.toml"))
-        master = HomeBrew(self.clock, router, lambda event: None, access, bytes(32))
+        master = HomeBrew(
+            self.clock, Turn(self.clock, router), lambda event: None, access, bytes(32)
+        )
         service = HomeBrewService(self.clock, master, router, settings)
         self.addCleanup(service.stopService)
         return service
@@ -175,7 +178,9 @@ class SecretsTests(HomeTestCase):
         self.events: list[Event] = []
         access = Access(Homebrew(), secrets)
         router = Router(self.events.append)
-        self.homebrew = HomeBrew(self.clock, router, self.events.append, access, bytes(32))
+        self.homebrew = HomeBrew(
+            self.clock, Turn(self.clock, router), self.events.append, access, bytes(32)
+        )
         receiver = self.homebrew.port()
         self.port = self.network.bind(receiver, "192.0.2.1", 62031)
         receiver.transport = self.port

@@ -13,6 +13,7 @@ from twisted.python import usage
 from bmff.ctl.ask import CallsOptions, PeersOptions
 from bmff.ctl.check import CheckOptions
 from bmff.ctl.hotspot import HotspotOptions
+from bmff.ctl.links import LinksOptions, NodesOptions
 from bmff.errors import ConfigurationError
 
 
@@ -39,6 +40,8 @@ class Options(usage.Options):
         ("check", None, CheckOptions, "Say what is wrong with a configuration file."),
         ("peers", None, PeersOptions, "List the hotspots and repeaters of a running node."),
         ("calls", None, CallsOptions, "List the calls of a running node."),
+        ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
+        ("links", None, LinksOptions, "List the links of a running node."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
     ]
 

@@ -25,15 +25,14 @@ from bmff.events import (
     TalkerAliasReceived,
 )
 from bmff.protocols.alarm import Alarm
+from bmff.protocols.turn import Turn
 from bmff.router.call import Peer
-from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
 from bmff.sockets.datagrams import FanOut
 from bmff.wire import homebrewmaster as wire
 from bmff.wire.homebrewmaster import Admission, Entrance, Session
 
 LOGIN_TICK = 1.0  # seconds
-CALL_TICK = 0.02  # seconds
 _PREFIX_SIZE = 11  # bytes of a DMRD before the peer's ID
 _ID_SIZE = 4  # bytes
 _SUFFIX_SIZE = 40  # bytes after it
@@ -185,7 +184,7 @@ class HomeBrewPort:
         """
         if self._entrance.pending:
             self.sendPending()
-        self._homebrew.rearm()
+        self._homebrew.turnEnded()
 
     def sendPending(self) -> None:
         """
@@ -225,7 +224,7 @@ class HomeBrew:
     def __init__(
         self,
         clock: IReactorTime,
-        router: Router,
+        turn: Turn,
         publish: Callable[[Event], None],
         access: Access,
         secret: bytes,
@@ -234,20 +233,21 @@ class HomeBrew:
     ) -> None:
         """
         @param clock: monotonic.
+        @param turn: the node's, with its router.
         @param publish: is told what happens.
         @param secret: 32 random bytes, new at each start.
         @param peerTimeout: seconds of silence after which a peer is gone.
         """
         self.master = wire.Master(access, secret, peerTimeout=peerTimeout)
         self._clock = clock
-        self._router = router
+        self._turn = turn
+        self._router = turn.router
         self._publish = publish
         self._access = access
         self._ports: dict[Entrance, HomeBrewPort] = {}
         self._peers: dict[int, HomeBrewPeer] = {}
         self._aliases: dict[int, tuple[int, dict[int, bytes], str]] = {}
         self._loginAlarm = Alarm(clock, self.master.deadline, self._loginsDue, LOGIN_TICK)
-        self._callAlarm = Alarm(clock, router.deadline, self._callsDue, CALL_TICK)
 
     def port(self) -> HomeBrewPort:
         """
@@ -263,11 +263,11 @@ class HomeBrew:
         """
         return self._peers.get(peerID)
 
-    def rearm(self) -> None:
+    def turnEnded(self) -> None:
         """
-        The turn is over: set the alarms.
+        All that was read at once has been dealt with.
         """
-        self._callAlarm.rearm()
+        self._turn.ended()
         self._loginAlarm.rearm()
 
     def reviewAccess(self) -> None:
@@ -303,7 +303,6 @@ class HomeBrew:
             self.happened(self.master.disconnect(session, "the node stops"), now)
         self._flush()
         self._loginAlarm.stop()
-        self._callAlarm.stop()
 
     def happened(self, events: tuple[wire.Event, ...], now: float) -> None:
         """
@@ -406,10 +405,7 @@ class HomeBrew:
         self.happened(self.master.timeout(now), now)
         self._flush()
 
-    def _callsDue(self, now: float) -> None:
-        self._router.timeout(now)
-
     def _flush(self) -> None:
         for port in self._ports.values():
             port.sendPending()
-        self.rearm()
+        self.turnEnded()

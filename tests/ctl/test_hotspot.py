@@ -21,6 +21,7 @@ from bmff.dmr.voice import voiceCall
 from bmff.events import CallStarted, Event
 from bmff.keys import Secrets
 from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import packAddress
 from bmff.sockets.datagrams import DatagramPort
@@ -270,7 +271,9 @@ class VisitTests(SynchronousTestCase):
         self.clock = ReadingClock()
         self.events: list[Event] = []
         router = Router(self.events.append)
-        self.homebrew = HomeBrew(self.clock, router, self.events.append, Everybody(), bytes(32))
+        self.homebrew = HomeBrew(
+            self.clock, Turn(self.clock, router), self.events.append, Everybody(), bytes(32)
+        )
         receiver = self.homebrew.port()
         self.port = DatagramPort(self.clock, "127.0.0.1", 0, receiver)
         receiver.transport = self.port

@@ -24,6 +24,7 @@ from bmff.events import (
     TalkerAliasReceived,
 )
 from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
@@ -80,7 +81,7 @@ class HomeBrewTestCase(SynchronousTestCase):
         self.access = SomeAccess()
         self.router = Router(self.events.append, talkLimit=self.talkLimit)
         self.homebrew = HomeBrew(
-            self.clock, self.router, self.events.append, self.access, bytes(32)
+            self.clock, Turn(self.clock, self.router), self.events.append, self.access, bytes(32)
         )
         self.masters = []
         for host in ("192.0.2.1", "2001:db8::1"):

@@ -18,6 +18,7 @@ from bmff.wire.homebrew import (
     HomePosition,
     Key,
     Login,
+    Message,
     OptionsText,
     Ping,
     RadioPosition,
@@ -49,26 +50,21 @@ class MutationTests(HomeBrewTestCase):
         """
         talker, listener = self.hotspot(1), self.hotspot(2, "TS2=91")
         hostile = [self.hotspot(10 + number, "TS1=91;TS2=92") for number in range(4)]
-        messages = [
-            message.encode()
-            for peerID in (10, 11, 12, 13, 77)
-            for message in (
+        kinds: list[Message] = []
+        for peerID in (10, 11, 12, 13, 77):
+            kinds += (
                 Login(peerID),
                 Key(peerID, bytes(32)),
                 Station(peerID, "EVIL", slots=3),
                 OptionsText(peerID, "TS1=91,92;TS2=93;SINGLE=1;DISC=1;TIMER=1"),
                 Ping(peerID),
-                AliasBlock(peerID, 5, 0, b"\x541234567"[:7]),
+                AliasBlock(peerID, 5, 0, b"\x54123456"),
                 RadioPosition(peerID, 5, b"1234567"),
                 HomePosition(peerID, 1.0, 2.0),
-                *(
-                    Voice(peerID, frame)
-                    for frame in voiceCall(
-                        source=5, destination=92, stream=peerID, superframes=2, slot=1
-                    )
-                ),
             )
-        ]
+            call = voiceCall(source=5, destination=92, stream=peerID, superframes=2, slot=1)
+            kinds += [Voice(peerID, frame) for frame in call]
+        messages = [message.encode() for message in kinds]
         random = Random(5)
         receiver = self.masters[0].receiver
         addresses = [hotspot.port.address for hotspot in hostile]

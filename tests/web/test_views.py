@@ -15,6 +15,7 @@ from bmff.dmr.frame import FRAME_PERIOD
 from bmff.dmr.voice import voiceCall
 from bmff.events import Events
 from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
 from bmff.testing.hotspots import VirtualHotspot
@@ -82,7 +83,9 @@ class Node:
         self.network = VirtualNetwork(self.clock)
         events = Events()
         self.router = Router(events.publish)
-        self.homebrew = HomeBrew(self.clock, self.router, events.publish, Everybody(), bytes(32))
+        self.homebrew = HomeBrew(
+            self.clock, Turn(self.clock, self.router), events.publish, Everybody(), bytes(32)
+        )
         receiver = self.homebrew.port()
         self.port = self.network.bind(receiver, "192.0.2.1", 62031)
         receiver.transport = self.port

@@ -2,12 +2,14 @@
 What bmff adds to twistd.
 
 Twisted imports this file at every start of any twistd on the machine, so it imports nothing of
-bmff: a maker holds the name of its module and imports that when it is asked for.
+bmff but the interfaces: a maker holds the name of its module and imports that when it is asked for.
 """
 
 from __future__ import annotations
 
 from twisted.application.service import ServiceMaker
+
+from bmff.ibmff import ModuleRegistry, ModuleTransport
 
 bmnode = ServiceMaker(
     "bmnode",
@@ -15,3 +17,9 @@ bmnode = ServiceMaker(
     "A node of a DMR network, for hotspots and repeaters that speak HomeBrew.",
     "bmnode",
 )
+
+embedded = ModuleRegistry("embedded", "bmff.registry.embedded")
+
+tcp = ModuleTransport("tcp", "bmff.transports.tcp")
+udp = ModuleTransport("udp", "bmff.transports.udp")
+unix = ModuleTransport("unix", "bmff.transports.unix")

@@ -1,0 +1,378 @@
+"""
+The interfaces that a plugin provides, and those of the parts that it is given.
+
+A transport is what FastForward runs on: it carries whole packets between two nodes. It says what it
+is (reliable, ordered, trusted), and the link above switches its own parts by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from twisted.internet.defer import Deferred
+from twisted.plugin import IPlugin
+from zope.interface import Attribute, Interface, implementer
+
+from bmff.errors import TransportUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """
+    What every transport of a node is made from.
+
+    @ivar port: the node's own number, 1 to 65535; the same for all its transports.
+    @ivar hosts: numeric addresses to listen on, IPv4 and IPv6.
+    @ivar folder: where UNIX sockets are.
+    @ivar trust: user IDs that are trusted on this host beside our own and root.
+    """
+
+    port: int
+    hosts: tuple[str, ...] = ("0.0.0.0", "::")
+    folder: str = "/tmp"
+    trust: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """
+    What a node says of itself to those who share its registry.
+
+    @ivar node: its ID.
+    @ivar address: host name or numeric address that others reach it at.
+    @ivar port: its FastForward number, 1 to 65535.
+    @ivar boot: its boot ID, 64 random bits, new at each start.
+    @ivar pid: its process.
+    @ivar seen: when it last said so, seconds since 1970.
+    """
+
+    node: int
+    address: str
+    port: int
+    boot: int
+    pid: int
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRow:
+    """
+    How the readers of this registry reach a node: a row of OverriddenNodes.
+
+    @ivar node: its ID.
+    @ivar key: the id of the key in the secrets file; 0 or empty for the default one.
+    @ivar transport: the name of a transport plugin, or C{"auto"}.
+    @ivar address: as the transport takes it.
+    @ivar port: its number, 0 to 65535.
+    """
+
+    node: int
+    key: str | Literal[0]
+    transport: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """
+    A row in the database that cannot be used; the others are.
+
+    @ivar table: C{"nodes"} or C{"overrides"}.
+    @ivar text: the row as it is there, shortened.
+    @ivar reason: what is wrong with it, for people.
+    """
+
+    table: str
+    text: str
+    reason: str
+
+
+class RegistryUnavailable(Exception):
+    """
+    The registry cannot write now; what it knows can still be read.
+
+    @ivar reason: for people, as one phrase.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class IPathReceiver(Interface):
+    """
+    Takes what comes in on one connection; provided by the link, called by the transport.
+    """
+
+    def packetReceived(data: bytes, now: float) -> None:
+        """
+        One whole packet has come.
+
+        @param now: monotonic seconds, the same for all packets of one turn.
+        """
+
+    def flush() -> None:
+        """
+        The turn is over: all that was read at once has been handed over.
+        """
+
+    def writable() -> None:
+        """
+        C{sendPacket} has refused a packet before, and would take one now. Never called where the
+        transport is not reliable: what it refuses is lost like any other.
+        """
+
+    def connectionLost(reason: str) -> None:
+        """
+        The connection is gone; neither side will hear anything more on it.
+
+        @param reason: for people.
+        """
+
+
+class IPathTransport(Interface):
+    """
+    One connection to another node.
+    """
+
+    name = Attribute("the transport's name, C{'udp'}")
+    reliable = Attribute("whether every packet arrives or the connection ends")
+    ordered = Attribute("whether packets arrive in the order that they were sent in")
+    trusted = Attribute("whether the kernel vouches for the other end, so that sealing is needless")
+    remote = Attribute("the other end's address, for people")
+
+    def sendPacket(data: bytes) -> bool:
+        """
+        Hand one packet to the kernel now; never waits, never raises.
+
+        @param data: 1 to 65535 bytes, on UDP as many as the way there carries; others are refused
+            for ever.
+        @return: whether it was taken. If not, C{writable} is called when one will be, unless the
+            transport is not reliable or the connection is gone.
+        """
+
+    def moveTo(conversation: object) -> None:
+        """
+        The other end is at another address from now on, which it has proved; a path that was open
+        to that address is lost. Only datagrams can follow; on a connection nothing happens.
+
+        @param conversation: the L{IConversation} from there.
+        """
+
+    def loseConnection() -> None:
+        """
+        End it: no packet comes any more, and C{connectionLost} follows in a later turn.
+        """
+
+
+class IConversation(Interface):
+    """
+    Somebody who has sent something and is not known yet. Nothing is kept of a sender of datagrams
+    until C{open}.
+    """
+
+    name = Attribute("the transport's name")
+    key = Attribute("the address as bytes, the same for the same sender")
+    remote = Attribute("the address, for people")
+
+    def sendPacket(data: bytes) -> bool:
+        """
+        Answer, without knowing the sender yet.
+        """
+
+    def open(receiver: IPathReceiver) -> IPathTransport:
+        """
+        Know the sender from now on: what comes from there goes to L{receiver}.
+
+        @raise bmff.errors.TransportUnavailable: the sender is gone or is known already, or too many
+            paths are open.
+        """
+
+    def close() -> None:
+        """
+        Want nothing more of the sender; a connection is closed.
+        """
+
+
+class IAcceptor(Interface):
+    """
+    Takes packets of those who are not known yet; provided by the node, called by transports.
+    """
+
+    def strayReceived(data: bytes, conversation: IConversation, now: float) -> None:
+        """
+        One packet of somebody unknown has come.
+        """
+
+    def flush() -> None:
+        """
+        The turn is over.
+        """
+
+
+class ITransport(Interface):
+    """
+    One transport at work on a node.
+    """
+
+    name = Attribute("its name, C{'udp'}")
+
+    def listen(acceptor: IAcceptor) -> None:
+        """
+        Take connections from now on.
+
+        @raise bmff.errors.TransportUnavailable: it is not to be had here, with the reason.
+        """
+
+    def connect(address: str, port: int, receiver: IPathReceiver) -> Deferred[IPathTransport]:
+        """
+        Connect to another node.
+
+        @param address: what an override's row holds; empty where the transport needs none.
+        @param port: the other node's number, 1 to 65535.
+        @return: a C{Deferred} of an L{IPathTransport}, which fails with
+            L{bmff.errors.TransportUnavailable}; cancelling it gives the attempt up.
+        """
+
+    def stopListening() -> Deferred[None]:
+        """
+        Close everything.
+
+        @return: a C{Deferred} that fires when it is closed.
+        """
+
+
+class ITransportMaker(Interface):
+    """
+    A plugin: makes a transport. It imports nothing heavy until it is asked.
+    """
+
+    name = Attribute("the transport's name, which overrides use")
+
+    def make(reactor: object, settings: TransportSettings) -> ITransport:
+        """
+        Make the transport of one node.
+
+        @param reactor: the reactor, its clock monotonic.
+        @raise bmff.errors.TransportUnavailable: it is not to be had on this host.
+        """
+
+
+@implementer(IPlugin, ITransportMaker)
+class ModuleTransport:
+    """
+    A transport that is made by C{make(reactor, settings)} of a module, which is imported only then.
+
+    @ivar name: the transport's name, which overrides use.
+    """
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name = name
+        self._module = module
+
+    def make(self, reactor: object, settings: TransportSettings) -> ITransport:
+        """
+        @see: L{ITransportMaker.make}
+        """
+        try:
+            module = import_module(self._module)
+        except ImportError as error:
+            raise TransportUnavailable(str(error)) from error
+        transport: ITransport = module.make(reactor, settings)
+        return transport
+
+
+class IRegistryMaker(Interface):
+    """
+    A plugin: opens a registry.
+    """
+
+    name = Attribute("the registry's name, which the configuration uses")
+
+    def make(reactor: object, settings: object) -> IRegistry:
+        """
+        Make the registry of one node; it is opened by its C{start}.
+
+        @param reactor: the reactor, its clock monotonic.
+        @param settings: the C{[registry]} section of the configuration.
+        """
+
+
+class IRegistry(Interface):
+    """
+    What nodes know together. All rows are kept in memory: reading asks nobody. A change made by any
+    process reaches every reader within a second.
+    """
+
+    nodes = Attribute("rows L{bmff.ibmff.NodeRow}, a mapping by node ID")
+    overrides = Attribute("rows L{bmff.ibmff.OverrideRow}, a mapping by node ID")
+    age = Attribute("seconds since the rows were last known to be current, infinite until then")
+    available = Attribute("whether it reaches its database; if not, it goes on with what it knows")
+    reason = Attribute("why it is not available, for people; empty when it is")
+    badRows = Attribute("rows that cannot be used, a tuple of L{bmff.ibmff.BadRow}")
+
+    def start() -> Deferred[None]:
+        """
+        Open it and read everything; once, and never again after C{stop}.
+
+        @return: a C{Deferred} that fires when all rows are in memory; it fails with
+            L{bmff.errors.ConfigurationError} when the operator has to do something first.
+        """
+
+    def stop() -> Deferred[None]:
+        """
+        Close it, after what is being written; may be called more than once.
+
+        @return: a C{Deferred} that fires when it is closed.
+        """
+
+    def watch(watcher: Callable[[str], object]) -> Callable[[], None]:
+        """
+        Tell of changes.
+
+        @param watcher: called with the name of the table (C{"nodes"}, C{"overrides"}) after its
+            mapping has changed.
+        @return: a callable that ends this.
+        """
+
+    def put(row: NodeRow | OverrideRow) -> object:
+        """
+        Write a row, in place of one with the same key.
+
+        @return: a C{Deferred} that fires when it is written and in the mapping; it fails with
+            L{bmff.errors.ConfigurationError} for a row that cannot be used, and with
+            L{RegistryUnavailable}.
+        """
+
+    def remove(table: str, key: int) -> Deferred[None]:
+        """
+        Take a row away, if there is one.
+
+        @param table: C{"nodes"} or C{"overrides"}.
+        @param key: the row's node ID.
+        @return: a C{Deferred} that fires when it is gone; it fails with L{RegistryUnavailable}.
+        """
+
+
+@implementer(IPlugin, IRegistryMaker)
+class ModuleRegistry:
+    """
+    A registry that is made by C{make(reactor, settings)} of a module, which is imported only then.
+
+    @ivar name: the registry's name, which the configuration uses.
+    """
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name = name
+        self._module = module
+
+    def make(self, reactor: object, settings: object) -> IRegistry:
+        """
+        @see: L{IRegistryMaker.make}
+        """
+        registry: IRegistry = import_module(self._module).make(reactor, settings)
+        return registry

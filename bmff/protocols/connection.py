@@ -1,0 +1,272 @@
+"""
+One transport connection of FastForward: its packets go to handshakes and to its path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from math import inf
+from typing import Final, Protocol
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from bmff.errors import ProtocolError, TransportUnavailable
+from bmff.ibmff import IConversation, IPathReceiver, IPathTransport
+from bmff.wire.fastforward.cookie import COOKIE
+from bmff.wire.fastforward.handshake import (
+    INITIATION,
+    RESPONSE,
+    Established,
+    InitiatorHandshake,
+    PreSharedKey,
+)
+from bmff.wire.fastforward.link import Link
+from bmff.wire.fastforward.messages import Challenge
+from bmff.wire.fastforward.path import Path
+from bmff.wire.fastforward.session import DATA
+
+REPEAT: Final = 0.5  # seconds until an initiation is sent anew
+GIVE_UP: Final = 5.0  # seconds until a handshake has failed
+UNKNOWN_TIME: Final = 10.0  # seconds that a connection may go without a session
+CHALLENGE_INTERVAL: Final = 0.25  # seconds
+
+
+class ConnectionOwner(Protocol):
+    """
+    The node's side of all connections, L{bmff.protocols.fastforward.FastForward}.
+
+    @ivar dropped: packets that had no effect, by reason.
+    """
+
+    dropped: Counter[str]
+
+    def now(self) -> float:
+        """
+        Monotonic seconds.
+        """
+
+    def turnEnded(self) -> None:
+        """
+        All that was read at once has been dealt with.
+        """
+
+    def makeHandshake(self, connection: Connection, key: PreSharedKey) -> InitiatorHandshake:
+        """
+        A handshake that this end begins.
+        """
+
+    def renewHandshake(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
+        """
+        The same begun anew.
+        """
+
+    def initiationReceived(self, data: bytes, connection: Connection, now: float) -> None:
+        """
+        The other end begins a handshake.
+        """
+
+    def establish(
+        self, connection: Connection, established: Established, initiator: bool, now: float
+    ) -> None:
+        """
+        A connection has a new session.
+        """
+
+    def pathProved(self, connection: Connection, now: float) -> None:
+        """
+        The other end is who it says.
+        """
+
+    def connectionEnded(self, connection: Connection, reason: str) -> None:
+        """
+        A connection is over.
+        """
+
+
+@implementer(IPathReceiver)
+class Connection:
+    """
+    One transport connection: hands its packets to handshakes and to its path.
+
+    @ivar node: the other node's ID.
+    @ivar keyID: the id of the key of its newest session.
+    @ivar transport: the connection itself.
+    @ivar link: the link that its path belongs to.
+    @ivar path: its path, as soon as there is a session.
+    @ivar initiator: the node ID that began it.
+    @ivar up: whether the other end has proved itself.
+    @ivar closed: whether it is over.
+    """
+
+    transport: IPathTransport
+
+    def __init__(self, owner: ConnectionOwner, node: int, keyID: str, initiator: int) -> None:
+        self.node = node
+        self.keyID = keyID
+        self.initiator = initiator
+        self.link: Link | None = None
+        self.path: Path | None = None
+        self.up = False
+        self.closed = False
+        self.handshake: InitiatorHandshake | None = None
+        self.made = owner.now()
+        self.keyGone = inf  # when its key was found missing
+        self._owner = owner
+        self._cookie: bytes | None = None
+        self._repeatAt = inf
+        self._giveUpAt = inf
+        self._established: Deferred[Connection] | None = None
+        self._challenge: tuple[int, IConversation] | None = None
+        self._challengedAt = -inf
+
+    # What the transport calls.
+
+    def packetReceived(self, data: bytes, now: float) -> None:
+        """
+        See L{IPathReceiver}.
+        """
+        kind = data[0] if data else 0
+        if kind == DATA:
+            if self.path is not None:
+                self.path.packetReceived(data, now)
+                if not self.up and self.path.packetsReceived:
+                    self._owner.pathProved(self, now)
+            return
+        try:
+            if kind == INITIATION:
+                self._owner.initiationReceived(data, self, now)
+            elif kind == RESPONSE and self.handshake is not None:
+                established = self.handshake.responseReceived(data)
+                self.handshake = None
+                self._repeatAt = self._giveUpAt = inf
+                self._owner.establish(self, established, True, now)
+                waiting, self._established = self._established, None
+                if waiting is not None:
+                    waiting.callback(self)
+            elif kind == COOKIE and self.handshake is not None:
+                self._cookie = self.handshake.cookieReceived(data)
+                self.transport.sendPacket(self.handshake.initiation(self._cookie))
+            else:
+                raise ProtocolError("unexpected packet")
+        except ProtocolError as error:
+            self._owner.dropped[error.reason] += 1
+
+    def flush(self) -> None:
+        """
+        See L{IPathReceiver}.
+        """
+        self._owner.turnEnded()
+
+    def writable(self) -> None:
+        """
+        See L{IPathReceiver}.
+        """
+        if self.path is not None:
+            self.path.writable(self._owner.now())
+
+    def connectionLost(self, reason: str) -> None:
+        """
+        See L{IPathReceiver}.
+        """
+        self._owner.connectionEnded(self, reason)
+
+    # Handshakes that this end begins.
+
+    def begin(self, key: PreSharedKey, now: float) -> Deferred[Connection]:
+        """
+        Make a session.
+
+        @return: fires when there is one, fails with L{TransportUnavailable}.
+        """
+        self._established = Deferred(lambda _: self.close("given up"))
+        self.handshake = self._owner.makeHandshake(self, key)
+        self._giveUpAt = now + GIVE_UP
+        self._sendInitiation(now)
+        return self._established
+
+    def _sendInitiation(self, now: float) -> None:
+        assert self.handshake is not None
+        self._repeatAt = now + REPEAT
+        self.transport.sendPacket(self.handshake.initiation(self._cookie))
+
+    def deadline(self) -> float:
+        """
+        When L{timeout} is to be called at the latest.
+        """
+        due = min(self._repeatAt, self._giveUpAt)
+        if self.path is not None:
+            due = min(due, self.path.deadline())
+        return due
+
+    def timeout(self, now: float) -> None:
+        """
+        Do what is due.
+        """
+        if self.handshake is not None:
+            if now >= self._giveUpAt:
+                self.handshake = None
+                self._repeatAt = self._giveUpAt = inf
+                waiting, self._established = self._established, None
+                if waiting is not None:
+                    waiting.errback(TransportUnavailable("no answer to the handshake"))
+            elif now >= self._repeatAt:
+                self.handshake = self._owner.renewHandshake(self.handshake)
+                self._sendInitiation(now)
+        path = self.path
+        if path is not None and now >= path.deadline() and not path.timeout(now):
+            self.close("silent")
+        elif path is None and self.handshake is None and now >= self.made + UNKNOWN_TIME:
+            self.close("no session")
+
+    def rekey(self, keyID: str, key: PreSharedKey, now: float) -> None:
+        """
+        Make the next session, unless that is under way.
+        """
+        if self.handshake is None:
+            self.keyID = keyID
+            self.begin(key, now).addErrback(lambda _: None)
+
+    # A datagram path whose other end has another address.
+
+    def challenge(self, conversation: IConversation, now: float) -> None:
+        """
+        Ask whether the other end lives at the address that an authentic packet came from.
+        """
+        session = self.path.session if self.path is not None else None
+        if session is None or now < self._challengedAt + CHALLENGE_INTERVAL:
+            return
+        self._challengedAt = now
+        value = int.from_bytes(os.urandom(8), "big")
+        self._challenge = (value, conversation)
+        conversation.sendPacket(session.seal(bytes(4) + Challenge(value).encode()))
+
+    def answered(self, value: int, key: bytes | None) -> None:
+        """
+        An answer to a challenge has come, from the address L{key} if from a new one.
+        """
+        if self._challenge is not None and self._challenge[0] == value:
+            conversation = self._challenge[1]
+            self._challenge = None
+            if key == conversation.key:
+                self.transport.moveTo(conversation)
+
+    def close(self, reason: str) -> None:
+        """
+        End it.
+        """
+        if not self.closed:
+            transport = getattr(self, "transport", None)
+            self._owner.connectionEnded(self, reason)
+            if transport is not None:
+                transport.loseConnection()
+
+    def ended(self, reason: str) -> None:
+        """
+        It is over: whoever waits for it hears so.
+        """
+        self.closed = True
+        waiting, self._established = self._established, None
+        if waiting is not None and not waiting.called:
+            waiting.errback(TransportUnavailable(reason))

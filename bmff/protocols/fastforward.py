@@ -1,0 +1,528 @@
+"""
+FastForward on transports: handshakes, the paths that they make, and the links that paths carry.
+
+The packets are those of L{bmff.wire.fastforward}; this is where they meet transports and the
+reactor. Which node is to be reached how is decided elsewhere (L{bmff.cluster}).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Final, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bmff.errors import ProtocolError, TransportUnavailable
+from bmff.ibmff import IAcceptor, IConversation, ITransport
+from bmff.protocols.alarm import Alarm
+from bmff.protocols.connection import Connection
+from bmff.wire.fastforward.handshake import (
+    INITIATION,
+    Accepted,
+    Established,
+    HandshakeResponder,
+    InitiatorHandshake,
+    PreSharedKey,
+)
+from bmff.wire.fastforward.link import Link, LinkWatcher, NodeState
+from bmff.wire.fastforward.messages import Goodbye
+from bmff.wire.fastforward.path import Path, Traits
+from bmff.wire.fastforward.prologue import Prologue
+from bmff.wire.fastforward.session import DATA, Session
+
+TICK: Final = 0.05  # seconds
+DUPLICATE: Final = 60.0  # seconds within which a boot ID that was replaced must not come back
+KEY_GRACE: Final = 10.0  # seconds that a session outlives its key's removal
+MOST_CONNECTIONS: Final = 4096
+
+
+class KeyRing(Protocol):
+    """
+    The keys of links.
+    """
+
+    def fastForwardKey(self, keyID: str) -> PreSharedKey | None:
+        """
+        The key under an id.
+        """
+
+
+class LinkKeeper(LinkWatcher, Protocol):
+    """
+    Wants to know of links, and of what they tell.
+    """
+
+    def linkStarted(self, link: Link) -> None:
+        """
+        A link has come up.
+        """
+
+    def linkEnded(self, link: Link, reason: str) -> None:
+        """
+        A link has ended.
+        """
+
+    def pathChanged(self, link: Link, path: Path) -> None:
+        """
+        A link has another path than before.
+        """
+
+    def duplicateNode(self, node: int, remote: str) -> None:
+        """
+        Two processes speak as one node.
+        """
+
+
+@implementer(IAcceptor)
+class FastForward:
+    """
+    All of a node's connections, and the links that they carry.
+
+    @ivar nodeID: this node's.
+    @ivar bootID: this process's, 64 random bits.
+    @ivar transports: by name.
+    @ivar links: by node ID.
+    @ivar dropped: packets that had no effect, by reason.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        nodeID: int,
+        environment: str,
+        keys: KeyRing,
+        state: NodeState,
+        keeper: LinkKeeper,
+        turnEnded: Callable[[], None],
+        wallClock: Callable[[], float],
+    ) -> None:
+        """
+        @param clock: monotonic.
+        @param turnEnded: called when everything that came at once has been dealt with.
+        @param wallClock: seconds since 1970, for the time stamps of handshakes alone.
+        """
+        self.nodeID = nodeID
+        self.bootID = int.from_bytes(os.urandom(8), "big")
+        self.transports: Mapping[str, ITransport] = {}
+        self.links: dict[int, Link] = {}
+        self.dropped: Counter[str] = Counter()
+        self.connections: list[Connection] = []
+        self._turnEnded = turnEnded
+        self._clock = clock
+        self._environment = environment
+        self._keys = keys
+        self._state = state
+        self._keeper = keeper
+        self._wallClock = wallClock
+        self._lastWall = 0
+        self._byIndex: dict[int, Connection] = {}
+        self._replaced: dict[tuple[int, int], float] = {}
+        self._responder = HandshakeResponder(
+            nodeID=nodeID,
+            environment=environment,
+            keys=keys.fastForwardKey,
+            bootID=self.bootID,
+            secret=os.urandom(32),
+        )
+        self._alarm = Alarm(clock, self.deadline, self._due, TICK)
+
+    def now(self) -> float:
+        """
+        Monotonic seconds.
+        """
+        return self._clock.seconds()
+
+    def turnEnded(self) -> None:
+        """
+        All that was read at once has been dealt with.
+        """
+        self._turnEnded()
+
+    @property
+    def handshakesRefused(self) -> Counter[str]:
+        """
+        Initiations that were refused, by reason.
+        """
+        return self._responder.dropped
+
+    # Making paths.
+
+    async def connect(
+        self, node: int, transport: str, address: str, port: int, keyID: str
+    ) -> Connection:
+        """
+        Make a path to a node.
+
+        @return: the connection, its session established.
+        @raise TransportUnavailable: it cannot be made.
+        """
+        key = self._keys.fastForwardKey(keyID)
+        if key is None:
+            raise TransportUnavailable(f"no key {keyID!r} in the secrets file")
+        if not key.proves(node):
+            raise TransportUnavailable(f"key {keyID!r} does not list node {node}")
+        carrier = self.transports.get(transport)
+        if carrier is None:
+            raise TransportUnavailable(f"no transport {transport!r} here")
+        connection = Connection(self, node, keyID, self.nodeID)
+        connection.transport = await carrier.connect(address, port, connection)
+        self.connections.append(connection)
+        established = connection.begin(key, self.now())
+        self._alarm.rearm()
+        try:
+            return await established
+        except TransportUnavailable:
+            connection.close("not established")
+            raise
+
+    def makeHandshake(self, connection: Connection, key: PreSharedKey) -> InitiatorHandshake:
+        """
+        A handshake that this end begins on a connection.
+        """
+        prologue = Prologue(
+            self._environment,
+            self.nodeID,
+            connection.node,
+            connection.keyID,
+            connection.transport.name,
+        )
+        return InitiatorHandshake(
+            prologue,
+            key,
+            index=self._newIndex(),
+            bootID=self.bootID,
+            wall=self._wall(),
+            ephemeral=os.urandom(32),
+        )
+
+    def renewHandshake(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
+        """
+        The same begun anew, as its response may be lost.
+        """
+        return handshake.renewed(
+            index=self._newIndex(), wall=self._wall(), ephemeral=os.urandom(32)
+        )
+
+    def establish(
+        self, connection: Connection, established: Established, initiator: bool, now: float
+    ) -> None:
+        """
+        A connection has a new session.
+        """
+        link = self._linkFor(connection, established.bootID, now)
+        transport = connection.transport
+        session = Session(
+            established.keys.send,
+            established.keys.receive,
+            established.localIndex,
+            established.remoteIndex,
+            initiator=initiator,
+            now=now,
+            sealed=not transport.trusted,
+        )
+        path = connection.path
+        if path is None or path.owner is not link:
+            traits = Traits(transport.name, transport.reliable, transport.trusted)
+            path = Path(link, traits, transport.remote, transport.sendPacket, now)
+            connection.path = path
+            connection.link = link
+            connection.up = False
+        self._byIndex[established.localIndex] = connection
+        if initiator:
+            path.useSession(session, now)
+            if not connection.up:
+                self.pathProved(connection, now)
+        else:
+            path.expectSession(session)
+        self._alarm.rearm()
+
+    def _linkFor(self, connection: Connection, bootID: int, now: float) -> Link:
+        """
+        The link that a session with a process belongs to; not yet a new one's turn.
+        """
+        for link in (connection.link, self.links.get(connection.node)):
+            if link is not None and link.bootID == bootID:
+                return link
+        return Link(connection.node, bootID, self._state, self._keeper, now)
+
+    def pathProved(self, connection: Connection, now: float) -> None:
+        """
+        The other end of a connection is who it says: its path may carry its link.
+        """
+        link = connection.link
+        assert link is not None
+        connection.up = True
+        before = self.links.get(connection.node)
+        if before is not None and before.bootID != link.bootID:
+            if now < self._replaced.get((link.node, link.bootID), -inf) + DUPLICATE:
+                self._keeper.duplicateNode(link.node, connection.transport.remote)
+                connection.close("duplicate node ID")
+                return
+            self._replaced = {
+                boot: at for boot, at in self._replaced.items() if now < at + DUPLICATE
+            }
+            self._replaced[before.node, before.bootID] = now
+            self._endLink(before, "the node has started anew")
+            before = None
+        if before is not None and before is not link:
+            # Both ends began at once, and neither knew of the other's.
+            connection.link = link = before
+            assert connection.path is not None
+            connection.path.owner = link
+        if before is None:
+            self.links[link.node] = link
+            self._choose(link)
+            self._keeper.linkStarted(link)
+        else:
+            self._choose(link)
+        link.flush(now)
+        self._alarm.rearm()
+
+    def _choose(self, link: Link) -> None:
+        """
+        Of the connections of a link keep the one that the lower node ID began.
+        """
+        mine = [one for one in self.connections if one.link is link and one.up and not one.closed]
+        if not mine:
+            return
+        best = min(mine, key=lambda one: (one.initiator, one.made))
+        assert best.path is not None
+        if link.path is not best.path:
+            link.usePath(best.path)
+            self._keeper.pathChanged(link, best.path)
+        for other in mine:
+            if other is not best and other.transport.name == best.transport.name:
+                other.close("the other end's connection stays")
+
+    # What transports call.
+
+    def strayReceived(self, data: bytes, conversation: IConversation, now: float) -> None:
+        """
+        See L{IAcceptor}.
+        """
+        kind = data[0] if data else 0
+        try:
+            if kind == INITIATION:
+                self._strange(data, conversation, now)
+                return
+            if kind == DATA and len(data) > 5:
+                connection = self._byIndex.get(int.from_bytes(data[1:5], "big"))
+                if connection is not None and connection.path is not None:
+                    self._strayData(data, connection, conversation, now)
+                    return
+            raise ProtocolError("unknown session")
+        except ProtocolError as error:
+            self.dropped[error.reason] += 1
+
+    def flush(self) -> None:
+        """
+        See L{IAcceptor}.
+        """
+        self.turnEnded()
+
+    def _strange(self, data: bytes, conversation: IConversation, now: float) -> None:
+        """
+        Somebody unknown begins a handshake.
+        """
+        answer = self._responder.initiationReceived(
+            data, conversation.key, now, self._newIndex(), os.urandom(32), conversation.name
+        )
+        if isinstance(answer, Accepted):
+            if len(self.connections) >= MOST_CONNECTIONS:
+                raise ProtocolError("too many connections")
+            prologue = answer.prologue
+            connection = Connection(self, prologue.initiator, prologue.key, prologue.initiator)
+            connection.transport = conversation.open(connection)
+            self.connections.append(connection)
+            self.establish(connection, answer.established, False, now)
+        conversation.sendPacket(answer.answer)
+
+    def initiationReceived(self, data: bytes, connection: Connection, now: float) -> None:
+        """
+        The other end of a connection begins a handshake: the next session, or a new process.
+
+        @raise ProtocolError: it is refused.
+        """
+        transport = connection.transport
+        answer = self._responder.initiationReceived(
+            data,
+            transport.remote.encode(),
+            now,
+            self._newIndex(),
+            os.urandom(32),
+            transport.name,
+        )
+        if isinstance(answer, Accepted):
+            if answer.prologue.initiator != connection.node:
+                raise ProtocolError("another node on the connection")
+            connection.keyID = answer.prologue.key
+            self.establish(connection, answer.established, False, now)
+        transport.sendPacket(answer.answer)
+
+    def _strayData(
+        self, data: bytes, connection: Connection, conversation: IConversation, now: float
+    ) -> None:
+        """
+        A packet of a known session from an address that is not its own.
+        """
+        path = connection.path
+        assert path is not None
+        session = path.session
+        before = path.packetsReceived
+        highest = session.highest if session is not None else -1
+        self._answerFrom = conversation.key
+        try:
+            path.packetReceived(data, now)
+        finally:
+            self._answerFrom = None
+        if path.packetsReceived == before or session is None:
+            return
+        if not connection.up:
+            self.pathProved(connection, now)
+        if path.session is session and session.highest > highest:
+            connection.challenge(conversation, now)
+
+    _answerFrom: bytes | None = None
+
+    def challengeAnswered(self, path: Path, value: int) -> None:
+        """
+        The other end of a path has answered a challenge.
+        """
+        for connection in self.connections:
+            if connection.path is path:
+                connection.answered(value, self._answerFrom)
+
+    # How connections end.
+
+    def connectionEnded(self, connection: Connection, reason: str) -> None:
+        """
+        A connection is over.
+        """
+        if connection.closed:
+            return
+        connection.ended(reason)
+        if connection in self.connections:
+            self.connections.remove(connection)
+        if connection.path is not None:
+            for index in connection.path.indexes:
+                self._byIndex.pop(index, None)
+        link = connection.link
+        if link is not None and link.path is connection.path and link.path is not None:
+            link.path = None
+            self._choose(link)
+            if link.path is None and self.links.get(link.node) is link:
+                self._endLink(link, reason)
+
+    def goodbyeReceived(self, path: Path, reason: str) -> None:
+        """
+        The other end of a path ends it.
+        """
+        for connection in tuple(self.connections):
+            if connection.path is path:
+                connection.close(reason or "closed by the other node")
+
+    def _endLink(self, link: Link, reason: str) -> None:
+        if self.links.get(link.node) is link:
+            del self.links[link.node]
+        for connection in tuple(self.connections):
+            if connection.link is link:
+                connection.close(reason)
+        self._keeper.linkEnded(link, reason)
+
+    def disconnect(self, node: int, reason: str) -> None:
+        """
+        End the link with a node, saying so.
+        """
+        link = self.links.get(node)
+        if link is not None:
+            if link.path is not None:
+                link.path.sendMessage(Goodbye(reason))
+                link.path.flush(self.now())
+            self._endLink(link, reason)
+
+    def stop(self, reason: str) -> None:
+        """
+        End everything.
+        """
+        for node in tuple(self.links):
+            self.disconnect(node, reason)
+        for connection in tuple(self.connections):
+            connection.close(reason)
+        self._alarm.stop()
+
+    # Time.
+
+    def rearm(self) -> None:
+        """
+        The turn is over: set the alarm.
+        """
+        self._alarm.rearm()
+
+    def deadline(self) -> float:
+        """
+        When something is due.
+        """
+        due = inf
+        for connection in self.connections:
+            due = min(due, connection.deadline())
+        for link in self.links.values():
+            due = min(due, link.deadline())
+        return due
+
+    def _due(self, now: float) -> None:
+        for connection in tuple(self.connections):
+            if not connection.closed and now >= connection.deadline():
+                connection.timeout(now)
+            self._renew(connection, now)
+        for link in tuple(self.links.values()):
+            if now >= link.deadline():
+                link.flush(now)
+        self.turnEnded()
+
+    def _renew(self, connection: Connection, now: float) -> None:
+        """
+        Make a connection's next session when that is due, or when its key is gone.
+        """
+        session = connection.path.session if connection.path is not None else None
+        if session is None or connection.closed or not connection.up:
+            return
+        key = self._keys.fastForwardKey(connection.keyID)
+        if key is not None:
+            connection.keyGone = inf
+            if session.wantsRekey(now):
+                connection.rekey(connection.keyID, key, now)
+        elif connection.keyGone == inf:
+            connection.keyGone = now
+        elif now >= connection.keyGone + KEY_GRACE:
+            connection.close("its key was taken out")
+
+    def switchKey(self, keyID: str) -> None:
+        """
+        Make new sessions under another key, wherever the present one is gone or another is wanted.
+        """
+        key = self._keys.fastForwardKey(keyID)
+        now = self.now()
+        for connection in tuple(self.connections):
+            wanted = key is not None and key.proves(connection.node)
+            if wanted and key is not None and connection.up and connection.keyID != keyID:
+                connection.rekey(keyID, key, now)
+
+    def _wall(self) -> int:
+        """
+        A time stamp for a handshake, greater than any before.
+        """
+        self._lastWall = max(int(self._wallClock() * 1e6), self._lastWall + 1)
+        return self._lastWall
+
+    def _newIndex(self) -> int:
+        while True:
+            index = int.from_bytes(os.urandom(4), "big")
+            if index not in self._byIndex:
+                return index

@@ -1,0 +1,3 @@
+"""
+What nodes know together: each other, and how to reach one another.
+"""

@@ -1,0 +1,293 @@
+"""
+The file of an embedded registry: an SQLite database in WAL mode (sqlite.org/wal.html).
+
+Everything here blocks, so it belongs into a thread of its own; one thread, the one that has made
+the L{Database}, does all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final, TypeVar
+
+from bmff.errors import ConfigurationError, Mistake
+from bmff.ibmff import BadRow, NodeRow, OverrideRow
+from bmff.registry.rows import NODES, OVERRIDES, Row, badRow, mistakesIn
+
+BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another process that writes
+WAL_PAUSE: Final = 0.01  # seconds between two attempts to be alone with the file
+APPLICATION: Final = 0x626D6666  # "bmff", in the file's header
+
+# What takes a file from schema version n, its place here, to n + 1. A step that was released is
+# never changed. Columns have no constraints: a row that an operator got wrong is left out alone,
+# and named, by every version.
+STEPS: Final = (
+    (
+        """
+        CREATE TABLE Nodes (
+            node INTEGER PRIMARY KEY, address TEXT DEFAULT '', port INTEGER, boot TEXT,
+            pid INTEGER, seen REAL
+        )
+        """,
+        """
+        CREATE TABLE OverriddenNodes (
+            node INTEGER PRIMARY KEY, key DEFAULT 0, transport TEXT, address TEXT DEFAULT '',
+            port INTEGER DEFAULT 0
+        )
+        """,
+    ),
+)
+VERSION: Final = len(STEPS)
+
+_NAMES: Final = {NODES: "Nodes", OVERRIDES: "OverriddenNodes"}
+_SELECT: Final = {
+    NODES: "SELECT node, address, port, boot, pid, seen FROM Nodes ORDER BY node",
+    OVERRIDES: "SELECT node, key, transport, address, port FROM OverriddenNodes ORDER BY node",
+}
+
+_BOOT: Final = re.compile(r"[0-9a-f]{1,16}\Z")
+
+_Columns = tuple[object, ...]
+_R = TypeVar("_R", NodeRow, OverrideRow)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A row to write or to remove.
+
+    @ivar table: C{"nodes"} or C{"overrides"}.
+    @ivar key: its node ID.
+    @ivar row: L{None} to remove it.
+    """
+
+    table: str
+    key: int
+    row: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """
+    What is in the file at one moment.
+
+    @ivar nodes: the rows by node ID.
+    @ivar overrides: the rows by node ID.
+    @ivar bad: the rows that cannot be used.
+    """
+
+    nodes: dict[int, NodeRow]
+    overrides: dict[int, OverrideRow]
+    bad: tuple[BadRow, ...]
+
+
+class Database:
+    """
+    The file, open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        Open it, after making it where there is none, and bring it to this version's schema.
+
+        @param path: absolute.
+        @raise ConfigurationError: it is damaged, of a newer version or of another program.
+        @raise sqlite3.Error: it cannot be opened, or not be written.
+        @raise OSError: its folder cannot be made or used.
+        """
+        self._path = path
+        self._version: int | None = None
+        self._columns: dict[str, list[_Columns]] = {}
+        self._nodes: tuple[dict[int, NodeRow], list[BadRow]]
+        self._overrides: tuple[dict[int, OverrideRow], list[BadRow]]
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # No descriptor is opened: closing it would let go of the locks that this process may hold
+        # on the file for another registry (sqlite.org/howtocorrupt.html §2.2).
+        with suppress(FileExistsError):
+            os.mknod(path, 0o600)
+        self._identity = self._identify()
+        self._connection = sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+        )
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """
+        Close the file.
+        """
+        self._connection.close()
+
+    def isGone(self) -> bool:
+        """
+        Whether the file was deleted, or another put in its place, so that nobody else reads what
+        is written here.
+        """
+        return self._identify() != self._identity
+
+    def write(self, changes: Iterable[Change]) -> None:
+        """
+        Write all of them, or none.
+
+        @raise sqlite3.Error: none is written.
+        """
+        with self._transaction("IMMEDIATE"):
+            for change in changes:
+                match change.row:
+                    case None:
+                        name = _NAMES[change.table]
+                        self._execute(f"DELETE FROM {name} WHERE node = ?", change.key)
+                    case NodeRow(node, address, port, boot, pid, seen):
+                        self._execute(
+                            "REPLACE INTO Nodes VALUES (?, ?, ?, ?, ?, ?)",
+                            *(node, address, port, f"{boot:016x}", pid, seen),
+                        )
+                    case OverrideRow(node, key, transport, address, port):
+                        self._execute(
+                            "REPLACE INTO OverriddenNodes VALUES (?, ?, ?, ?, ?)",
+                            *(node, key, transport, address, port),
+                        )
+        self._version = None  # which tells only of what other connections have written
+
+    def read(self) -> Contents | None:
+        """
+        All rows, if some may have changed since they were read last.
+        """
+        version = self._number("data_version")
+        if version == self._version:
+            return None
+        with self._transaction("DEFERRED"):
+            columns = {table: self._execute(text).fetchall() for table, text in _SELECT.items()}
+        self._version = version
+        if columns == self._columns:
+            return None
+        if columns[NODES] != self._columns.get(NODES):
+            self._nodes = _used(NODES, columns[NODES], _node)
+        if columns[OVERRIDES] != self._columns.get(OVERRIDES):
+            self._overrides = _used(OVERRIDES, columns[OVERRIDES], OverrideRow)
+        self._columns = columns
+        nodes, badNodes = self._nodes
+        overrides, badOverrides = self._overrides
+        return Contents(nodes, overrides, (*badNodes, *badOverrides))
+
+    def _identify(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _execute(self, text: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(text, values)
+
+    def _number(self, pragma: str) -> int:
+        return int(self._execute(f"PRAGMA {pragma}").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[None]:
+        self._execute(f"BEGIN {kind}")
+        try:
+            yield
+            self._execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # some errors end it by themselves
+                self._execute("ROLLBACK")
+            raise
+
+    def _prepare(self) -> None:
+        # Bytes that are no UTF-8 make that row unusable, not its table.
+        self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
+        try:
+            self._checkOwner()
+            self._switchToWAL()
+            self._execute("PRAGMA synchronous = NORMAL")
+            (verdict,) = self._execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            if not _isDamage(error):
+                raise
+            verdict = str(error)
+        if verdict != "ok":
+            raise self._refusal(f"is damaged ({verdict}); move it away, or put a good copy there")
+        self._migrate()
+
+    def _switchToWAL(self) -> None:
+        # Alone of all that is done here this does not wait for others by itself: SQLite refuses
+        # at once where two that have read want to write.
+        deadline = monotonic() + BUSY_TIMEOUT
+        while True:
+            try:
+                self._execute("PRAGMA journal_mode = WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                    raise
+            sleep(WAL_PAUSE)
+
+    def _checkOwner(self) -> int:
+        """
+        The file's schema version.
+        """
+        version, application = self._number("user_version"), self._number("application_id")
+        (things,) = self._execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION and (application or version or things):
+            raise self._refusal("is a database of another program")
+        if version > VERSION:
+            raise self._refusal(
+                f"was made by a newer version of bmff (schema {version}, {VERSION} is known here)"
+            )
+        return version
+
+    def _migrate(self) -> None:
+        with self._transaction("IMMEDIATE"):
+            for step in STEPS[self._checkOwner() :]:
+                for statement in step:
+                    self._execute(statement)
+            # Also when they are right already: a file that cannot be written is found out here.
+            self._execute(f"PRAGMA application_id = {APPLICATION}")
+            self._execute(f"PRAGMA user_version = {VERSION}")
+
+    def _refusal(self, message: str) -> ConfigurationError:
+        return ConfigurationError([Mistake("registry.file", f"{self._path} {message}")])
+
+
+def _isDamage(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """
+    The primary result code; 0 when the error is not the library's.
+    """
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _used(
+    table: str, rows: list[_Columns], make: Callable[..., _R]
+) -> tuple[dict[int, _R], list[BadRow]]:
+    """
+    The rows that can be used by node ID, and the others.
+    """
+    used, bad = {}, []
+    for columns in rows:
+        row = make(*columns)
+        if mistakes := mistakesIn(row):
+            bad.append(badRow(table, columns, "; ".join(map(str, mistakes))))
+        else:
+            used[row.node] = row
+    return used, bad
+
+
+def _node(node: int, address: str, port: int, boot: Any, pid: int, seen: float) -> NodeRow:
+    # The boot ID is kept as text in hex, as SQLite's whole numbers have a sign.
+    hexadecimal = isinstance(boot, str) and _BOOT.match(boot)
+    return NodeRow(node, address, port, int(boot, 16) if hexadecimal else boot, pid, seen)

@@ -1,0 +1,178 @@
+"""
+The rows of a registry in memory: which can be used, who is told when they change.
+
+The tables are those of the registry that BrandMeister describes: Nodes, and OverriddenNodes with
+node ID, key id, transport type, address and port.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from math import inf
+from types import MappingProxyType
+from typing import Final, TypeAlias
+
+from twisted.logger import Logger
+
+from bmff.errors import Mistake
+from bmff.ibmff import BadRow, NodeRow, OverrideRow
+
+NODES: Final = "nodes"
+OVERRIDES: Final = "overrides"
+TABLES: Final = (NODES, OVERRIDES)
+
+LARGEST_NODE: Final = 9_999_999  # MCC and number, up to 7 digits
+LARGEST_PORT: Final = 0xFFFF
+LARGEST_BOOT: Final = 0xFFFF_FFFF_FFFF_FFFF
+LARGEST_PROCESS: Final = 2**22  # PID_MAX_LIMIT, proc_pid_sys_kernel(5)
+LONGEST_TEXT: Final = 255  # characters; a host name has 253 at most, RFC 1035 §2.3.4
+LONGEST_SHOWN: Final = 200  # characters of a bad row
+
+_TRANSPORT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+
+Row: TypeAlias = NodeRow | OverrideRow
+
+
+def tableOf(row: Row) -> str:
+    """
+    The table that a row belongs to.
+    """
+    return NODES if isinstance(row, NodeRow) else OVERRIDES
+
+
+def mistakesIn(row: Row) -> list[Mistake]:
+    """
+    What is wrong with a row, in the order of its fields; whatever is in them, of any type.
+    """
+    said = _mistakesInNode(row) if isinstance(row, NodeRow) else _mistakesInOverride(row)
+    return [Mistake(field, message) for field, message in said if message]
+
+
+def badRow(table: str, row: object, reason: str) -> BadRow:
+    """
+    What an operator is told of a row that cannot be used.
+    """
+    text = ascii(row)
+    if len(text) > LONGEST_SHOWN:
+        text = text[:LONGEST_SHOWN] + "..."
+    return BadRow(table, text, reason)
+
+
+def _mistakesInNode(row: NodeRow) -> Iterator[tuple[str, str]]:
+    yield "node", _number(row.node, 1, LARGEST_NODE)
+    yield "address", _text(row.address)
+    yield "port", _number(row.port, 1, LARGEST_PORT)
+    yield "boot", _number(row.boot, 0, LARGEST_BOOT)
+    yield "pid", _number(row.pid, 1, LARGEST_PROCESS)
+    seen = type(row.seen) in (int, float) and 0 <= row.seen < inf
+    yield "seen", "" if seen else f"{_shown(row.seen)} is no time, seconds since 1970"
+
+
+def _mistakesInOverride(row: OverrideRow) -> Iterator[tuple[str, str]]:
+    yield "node", _number(row.node, 1, LARGEST_NODE)
+    yield "key", "" if type(row.key) is int and row.key == 0 else _text(row.key)
+    named = isinstance(row.transport, str) and _TRANSPORT.match(row.transport)
+    yield (
+        "transport",
+        "" if named else f'{_shown(row.transport)} is no name of a transport, such as "udp"',
+    )
+    yield "address", _text(row.address)
+    yield "port", _number(row.port, 0, LARGEST_PORT)
+
+
+def _number(value: object, first: int, last: int) -> str:
+    if type(value) is not int:
+        return f"{_shown(value)} is no whole number"
+    return "" if first <= value <= last else f"{_shown(value)} is not in {first} to {last}"
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        return f"{_shown(value)} is no text"
+    if not value.isprintable():
+        return f"{_shown(value)} holds what cannot be printed"
+    return "" if len(value) <= LONGEST_TEXT else f"is longer than {LONGEST_TEXT} characters"
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 40 else text[:40] + "..."
+
+
+class Rows:
+    """
+    All rows of a registry, for its readers.
+
+    A mapping is never changed, but replaced: who holds one holds the rows of one moment.
+
+    @ivar nodes: L{NodeRow}s by node ID.
+    @ivar overrides: L{OverrideRow}s by node ID.
+    @ivar badRows: what is in the database and cannot be used.
+    """
+
+    nodes: Mapping[int, NodeRow]
+    overrides: Mapping[int, OverrideRow]
+    badRows: tuple[BadRow, ...]
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self.nodes = MappingProxyType({})
+        self.overrides = MappingProxyType({})
+        self.badRows = ()
+        self._watchers: dict[object, Callable[[str], object]] = {}
+
+    def watch(self, watcher: Callable[[str], object]) -> Callable[[], None]:
+        """
+        Tell of changes.
+
+        @param watcher: called with the table's name after its mapping was replaced.
+        @return: ends this; may be called more than once.
+        """
+        token = object()
+        self._watchers[token] = watcher
+
+        def end() -> None:
+            self._watchers.pop(token, None)
+
+        return end
+
+    def replace(
+        self,
+        nodes: Mapping[int, NodeRow] | None = None,
+        overrides: Mapping[int, OverrideRow] | None = None,
+    ) -> None:
+        """
+        Take all rows of a table, or of both, as they are now. Watchers are told only of a table
+        that differs, when both are in place.
+
+        @param nodes: the rows; L{None} leaves them as they are.
+        @param overrides: the same.
+        """
+        changed = []
+        if nodes is not None and nodes != self.nodes:
+            self.nodes = MappingProxyType(dict(nodes))
+            changed.append(NODES)
+        if overrides is not None and overrides != self.overrides:
+            self.overrides = MappingProxyType(dict(overrides))
+            changed.append(OVERRIDES)
+        for table in changed:
+            for token, watcher in list(self._watchers.items()):
+                if token in self._watchers:  # else one that was told before has ended it
+                    with self._log.failuresHandled("a watcher of {table} failed", table=table):
+                        watcher(table)
+
+    def replaceBad(self, bad: tuple[BadRow, ...]) -> None:
+        """
+        Take what cannot be used now. Each that was not there before is logged.
+        """
+        for row in bad:
+            if row not in self.badRows:
+                self._log.warn(
+                    "the registry's row {text} of {table} is left out: {reason}",
+                    text=row.text,
+                    table=row.table,
+                    reason=row.reason,
+                )
+        self.badRows = bad

@@ -1,0 +1,152 @@
+"""
+Control messages: whole, once and in order on every transport, from path to path.
+
+A control message is cut into numbered segments. The receiver acknowledges the last number up to
+which it has all; the sender repeats what is not acknowledged in time, and everything at once when
+the path has changed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from bmff.errors import ProtocolError
+from bmff.wire.fastforward.messages import Acknowledgement, Segment
+
+SEGMENT_SIZE: Final = 1100  # bytes, so that one fits into a packet beside a measurement
+IN_FLIGHT: Final = 32  # segments
+LARGEST_MESSAGE: Final = 65_536  # bytes
+LARGEST_QUEUE: Final = 262_144  # bytes that wait to be sent
+FIRST_REPEAT: Final = 0.2  # seconds; before the round trip is known
+SLOWEST_REPEAT: Final = 5.0  # seconds
+
+
+class Full(Exception):
+    """
+    More waits to be sent than may.
+    """
+
+
+class ControlSender:
+    """
+    The sending half.
+
+    @ivar queued: bytes that wait for an acknowledgement or to be sent.
+    @ivar repeated: segments that were sent again.
+    """
+
+    def __init__(self) -> None:
+        self.queued = 0
+        self.repeated = 0
+        self._waiting: deque[Segment] = deque()
+        self._flying: dict[int, tuple[Segment, float]] = {}
+        self._number = 0
+        self._pause = FIRST_REPEAT
+
+    def send(self, message: bytes) -> None:
+        """
+        Queue a control message.
+
+        @raise Full: it does not fit any more; nothing was queued.
+        """
+        if len(message) > LARGEST_MESSAGE or self.queued + len(message) > LARGEST_QUEUE:
+            raise Full
+        for at in range(0, len(message) or 1, SEGMENT_SIZE):
+            self._number += 1
+            last = at + SEGMENT_SIZE >= len(message)
+            self._waiting.append(Segment(self._number, last, message[at : at + SEGMENT_SIZE]))
+        self.queued += len(message)
+
+    def outgoing(self, now: float, roundTrip: float) -> list[Segment]:
+        """
+        The segments to be sent now: those that are due again, and new ones as far as may fly.
+
+        @param roundTrip: seconds, as far as it is known.
+        """
+        pause = max(self._pause, 2 * roundTrip)
+        due = [segment for segment, sentAt in self._flying.values() if now >= sentAt + pause]
+        if due:
+            self.repeated += len(due)
+            self._pause = min(self._pause * 2, SLOWEST_REPEAT)
+        while self._waiting and len(self._flying) < IN_FLIGHT:
+            segment = self._waiting.popleft()
+            self._flying[segment.number] = (segment, now)
+            due.append(segment)
+        for segment in due:
+            self._flying[segment.number] = (segment, now)
+        return due
+
+    def deadline(self, roundTrip: float) -> float:
+        """
+        When L{outgoing} has something again if nothing is acknowledged.
+        """
+        if not self._flying:
+            return float("inf") if not self._waiting else 0.0
+        oldest = min(sentAt for _, sentAt in self._flying.values())
+        return oldest + max(self._pause, 2 * roundTrip)
+
+    def acknowledged(self, number: int) -> None:
+        """
+        Everything up to a number has come.
+        """
+        for flying in [each for each in self._flying if each <= number]:
+            segment, _ = self._flying.pop(flying)
+            self.queued -= len(segment.data)
+            self._pause = FIRST_REPEAT
+
+    def pathChanged(self) -> None:
+        """
+        What was under way may be lost: it is due at once.
+        """
+        self._flying = {
+            number: (segment, float("-inf")) for number, (segment, _) in self._flying.items()
+        }
+        self._pause = FIRST_REPEAT
+
+
+class ControlReceiver:
+    """
+    The receiving half.
+
+    @ivar due: whether an acknowledgement is to be sent.
+    """
+
+    def __init__(self) -> None:
+        self.due = False
+        self._number = 0
+        self._early: dict[int, Segment] = {}
+        self._part: list[bytes] = []
+        self._size = 0
+
+    def segmentReceived(self, segment: Segment) -> list[bytes]:
+        """
+        Take a segment.
+
+        @return: the control messages that are whole now, in order.
+        @raise ProtocolError: a message would be larger than any may be.
+        """
+        self.due = True
+        ahead = segment.number - self._number
+        if not 0 < ahead <= IN_FLIGHT:
+            return []
+        self._early[segment.number] = segment
+        whole = []
+        while (following := self._early.pop(self._number + 1, None)) is not None:
+            self._number += 1
+            self._size += len(following.data)
+            if self._size > LARGEST_MESSAGE:
+                raise ProtocolError("control message too large")
+            self._part.append(following.data)
+            if following.last:
+                whole.append(b"".join(self._part))
+                self._part.clear()
+                self._size = 0
+        return whole
+
+    def acknowledgement(self) -> Acknowledgement:
+        """
+        What has come; it need not be said again until the next segment.
+        """
+        self.due = False
+        return Acknowledgement(self._number)

@@ -1,0 +1,331 @@
+"""
+The relation of two nodes: what they tell each other, over whichever path holds it.
+
+Control messages are reliable and in order: what each wants to hear (L{interest}), where radios are,
+and application messages, a payload for a named handler. Frames of calls flow beside them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from struct import Struct
+from typing import Final, Protocol
+
+from bmff.dmr.frame import Frame
+from bmff.errors import ProtocolError
+from bmff.wire.fastforward.control import ControlReceiver, ControlSender
+from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.messages import (
+    Acknowledgement,
+    Answer,
+    Challenge,
+    Goodbye,
+    Measurement,
+    Message,
+    Segment,
+)
+from bmff.wire.fastforward.path import Path
+
+INTEREST: Final = 1  # kinds of control messages
+LOCATIONS: Final = 2
+APPLICATION: Final = 3
+WHOLE_WANTED: Final = 4
+MOST_LOCATIONS: Final = 1000  # in one message
+LONGEST_NAME: Final = 64  # bytes of an application message's handler
+
+_location = Struct(">IIBI")
+
+
+@dataclass(frozen=True, slots=True)
+class RadioLocation:
+    """
+    Where a radio was heard.
+
+    @ivar radio: its ID.
+    @ivar peer: the hotspot or repeater that heard it.
+    @ivar slot: 1 or 2.
+    @ivar age: seconds since then.
+    """
+
+    radio: int
+    peer: int
+    slot: int
+    age: float
+
+
+class LinkWatcher(Protocol):
+    """
+    What a link tells of.
+    """
+
+    def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
+        """
+        The other node wants to hear other talkgroups.
+        """
+
+    def locationsReceived(self, link: Link, locations: list[RadioLocation], now: float) -> None:
+        """
+        The other node tells where radios are.
+        """
+
+    def applicationReceived(self, link: Link, name: str, payload: bytes) -> None:
+        """
+        The other node has a message for a handler.
+        """
+
+    def goodbyeReceived(self, link: Link, path: Path, reason: str) -> None:
+        """
+        The other node ends a path.
+        """
+
+    def challengeAnswered(self, link: Link, path: Path, value: int) -> None:
+        """
+        The other end of a path proves that it lives where the challenge was sent.
+        """
+
+
+class NodeState(Protocol):
+    """
+    What every measurement says of this node.
+
+    @ivar interest: its own.
+    @ivar lag: microseconds by which its last turn came late.
+    @ivar load: thousandths of a processor.
+    @ivar capabilities: its transports, for the other end.
+    """
+
+    @property
+    def interest(self) -> Interest: ...
+
+    @property
+    def lag(self) -> int: ...
+
+    @property
+    def load(self) -> int: ...
+
+    @property
+    def capabilities(self) -> str: ...
+
+
+class Link:
+    """
+    A link while both processes live.
+
+    @ivar node: the other node's ID.
+    @ivar bootID: the other process's, 64 bits.
+    @ivar path: what carries it.
+    @ivar interest: what the other node wants to hear.
+    @ivar ready: whether its first whole interest has come.
+    @ivar seenAt: the address that the other node sees us at.
+    @ivar capabilities: the other node's, as it tells them.
+    @ivar since: when it began, monotonic seconds.
+    @ivar takeFrame: called with each frame that comes and the time.
+    @ivar dropped: messages that had no effect, by reason.
+    """
+
+    def __init__(
+        self, node: int, bootID: int, state: NodeState, watcher: LinkWatcher, now: float
+    ) -> None:
+        self.node = node
+        self.bootID = bootID
+        self.path: Path | None = None
+        self.interest = Interest()
+        self.ready = False
+        self.seenAt = ""
+        self.capabilities = ""
+        self.since = now
+        self.dropped: Counter[str] = Counter()
+        self._state = state
+        self._watcher = watcher
+        self._sender = ControlSender()
+        self._receiver = ControlReceiver()
+        self._wholeAsked = False
+        self.takeFrame: Callable[[Frame, float], None] = self._strayFrame
+        self.sendControl(INTEREST, state.interest.whole())
+
+    def usePath(self, path: Path) -> None:
+        """
+        From now on L{path} carries the link.
+        """
+        self.path = path
+        self._sender.pathChanged()
+
+    # Out.
+
+    def sendFrame(self, index: int, frame: Frame) -> None:
+        """
+        Queue a frame of a call until L{flush}.
+
+        @param index: its number in the call, counted from 0.
+        """
+        if self.path is not None:
+            self.path.sendFrame(index, frame)
+
+    def sendControl(self, kind: int, body: bytes) -> None:
+        """
+        Queue a control message until L{flush}.
+
+        @raise bmff.wire.fastforward.control.Full: too much waits already.
+        """
+        self._sender.send(bytes((kind,)) + body)
+
+    def sendLocations(self, locations: list[RadioLocation]) -> None:
+        """
+        Tell where radios are.
+        """
+        for at in range(0, len(locations), MOST_LOCATIONS):
+            self.sendControl(
+                LOCATIONS,
+                b"".join(
+                    _location.pack(
+                        each.radio, each.peer, each.slot, min(int(each.age * 10), 2**32 - 1)
+                    )
+                    for each in locations[at : at + MOST_LOCATIONS]
+                ),
+            )
+
+    def sendApplication(self, name: str, payload: bytes) -> None:
+        """
+        Send a message to a named handler of the other node.
+
+        @param name: 1 to 64 bytes of UTF-8.
+        @raise ValueError: the name is of another length.
+        @raise bmff.wire.fastforward.control.Full: too much waits already.
+        """
+        data = name.encode()
+        if not 1 <= len(data) <= LONGEST_NAME:
+            raise ValueError(f"a handler's name has 1 to {LONGEST_NAME} bytes")
+        self.sendControl(APPLICATION, bytes((len(data),)) + data + payload)
+
+    def flush(self, now: float) -> None:
+        """
+        Send what is queued.
+        """
+        path = self.path
+        if path is None:
+            return
+        if self._receiver.due:
+            path.sendMessage(self._receiver.acknowledgement())
+        if self._sender.queued:
+            for segment in self._sender.outgoing(now, path.roundTrip or 0.0):
+                path.sendMessage(segment)
+        path.flush(now)
+
+    def deadline(self) -> float:
+        """
+        When L{flush} has control messages to repeat.
+        """
+        if self.path is None or not self._sender.queued:
+            return inf
+        return self._sender.deadline(self.path.roundTrip or 0.0)
+
+    # In: see PathOwner.
+
+    def frameReceived(self, frame: Frame, now: float) -> None:
+        """
+        See L{bmff.wire.fastforward.path.PathOwner}.
+        """
+        self.takeFrame(frame, now)
+
+    def _strayFrame(self, frame: Frame, now: float) -> None:
+        """
+        A frame has come before anybody wants it.
+        """
+        self.dropped["frame before the link"] += 1
+
+    def messageReceived(self, path: Path, message: Message, now: float) -> None:
+        """
+        See L{bmff.wire.fastforward.path.PathOwner}.
+        """
+        match message:
+            case Segment():
+                for whole in self._receiver.segmentReceived(message):
+                    self._controlReceived(whole, now)
+            case Acknowledgement(number=number):
+                self._sender.acknowledged(number)
+            case Goodbye(reason=reason):
+                self._watcher.goodbyeReceived(self, path, reason)
+            case Challenge(value=value):
+                path.sendMessage(Answer(value))
+            case Answer(value=value):
+                self._watcher.challengeAnswered(self, path, value)
+
+    def measured(self, path: Path, measurement: Measurement, now: float) -> None:
+        """
+        See L{bmff.wire.fastforward.path.PathOwner}.
+        """
+        self.seenAt = measurement.seenAt
+        self.capabilities = measurement.capabilities
+        known = self.interest
+        if (
+            self.ready
+            and measurement.interestVersion == known.version
+            and measurement.interestDigest != known.digest
+        ):
+            self._askWhole()
+
+    def makeMeasurement(self, path: Path, now: float) -> Measurement:
+        """
+        See L{bmff.wire.fastforward.path.PathOwner}.
+        """
+        state = self._state
+        own = state.interest
+        return path.measurement(
+            now,
+            state.lag,
+            state.load,
+            (own.version, own.digest),
+            (path.remote, state.capabilities),
+        )
+
+    def _controlReceived(self, message: bytes, now: float) -> None:
+        kind, body = message[:1], message[1:]
+        try:
+            match kind:
+                case b"\x01":
+                    self._interestReceived(body)
+                case b"\x02":
+                    self._watcher.locationsReceived(self, _decodeLocations(body), now)
+                case b"\x03":
+                    self._applicationReceived(body)
+                case b"\x04":
+                    self.sendControl(INTEREST, self._state.interest.whole())
+                case _:
+                    self.dropped["unknown control message"] += 1
+        except ProtocolError as error:
+            self.dropped[error.reason] += 1
+
+    def _interestReceived(self, body: bytes) -> None:
+        change = self.interest.take(body)
+        if change is None:
+            self._askWhole()
+            return
+        self.ready = True
+        self._wholeAsked = False
+        self._watcher.interestChanged(self, *change)
+
+    def _applicationReceived(self, body: bytes) -> None:
+        size = body[0] if body else 0
+        if not 1 <= size <= LONGEST_NAME or len(body) < 1 + size:
+            raise ProtocolError("truncated application message")
+        name = body[1 : 1 + size].decode("utf-8", "replace")
+        self._watcher.applicationReceived(self, name, body[1 + size :])
+
+    def _askWhole(self) -> None:
+        if not self._wholeAsked:
+            self._wholeAsked = True
+            self.sendControl(WHOLE_WANTED, b"")
+
+
+def _decodeLocations(body: bytes) -> list[RadioLocation]:
+    if len(body) % _location.size:
+        raise ProtocolError("truncated locations")
+    found = []
+    for radio, peer, slot, age in _location.iter_unpack(body):
+        if slot not in {1, 2} or radio > 0xFFFFFF:
+            raise ProtocolError("no location")
+        found.append(RadioLocation(radio, peer, slot, age / 10))
+    return found
