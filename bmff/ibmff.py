@@ -339,7 +339,7 @@ class IRegistry(Interface):
         @return: a callable that ends this.
         """
 
-    def put(row: NodeRow | OverrideRow) -> object:
+    def put(row: NodeRow | OverrideRow) -> Deferred[None]:
         """
         Write a row, in place of one with the same key.
 

@@ -70,10 +70,12 @@ class _FastForwardKey:
 
     @ivar key: 64 characters of hex.
     @ivar nodes: the node IDs that it proves; every one when empty.
+    @ivar current: whether links are made under it, whatever the configuration says.
     """
 
     key: Annotated[str, _key] = field(repr=False)
     nodes: tuple[Annotated[int, Between(1000, 9999999, "(MCC and number)")], ...] = ()
+    current: bool = False
 
 
 @frozen
@@ -151,6 +153,13 @@ class Secrets:
         """
         found = self._contents.fastforward.get(keyID)
         return None if found is None else (bytes.fromhex(found.key), frozenset(found.nodes))
+
+    def currentKey(self) -> str | None:
+        """
+        The id of the key of links that is marked as current; L{None} when none is.
+        """
+        rows = self._contents.fastforward.items()
+        return next((keyID for keyID, row in rows if row.current), None)
 
     def homebrewPassword(self, secretID: str) -> bytes | None:
         """

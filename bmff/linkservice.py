@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from random import SystemRandom
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -35,6 +35,7 @@ from bmff.wire.fastforward.handshake import PreSharedKey
 
 FIRST_PORT: Final = 54000
 MOST_PORTS: Final = 200  # that are tried on one host
+KEY_INTERVAL: Final = 2.0  # seconds between two looks at which key is to be used
 ROW_INTERVAL: Final = 10.0  # seconds between two renewals of the node's row
 REGISTRY: Final = "embedded"
 LOOPBACK: Final = "127.0.0.1"  # where the processes that share an embedded registry find each other
@@ -111,7 +112,9 @@ class LinkService(Service):
             turn.ended,
             time.time,
         )
+        self._secrets = secrets
         self._heartbeat: Any = None
+        self._keyLook: Any = None
         self._stopping = False
 
     def startService(self) -> None:
@@ -127,6 +130,7 @@ class LinkService(Service):
         self._listen()
         self.fastForward.transports = self.transports
         self.cluster.capabilities = ",".join(sorted(self.transports))
+        self._lookAtKeys()
         self.cluster.start(self.fastForward)
         self._renewRow()
         self._log.info(
@@ -226,7 +230,18 @@ class LinkService(Service):
             os.getpid(),
             time.time(),
         )
-        cast(Deferred[None], self.registry.put(row)).addErrback(self._notWritten)
+        self.registry.put(row).addErrback(self._notWritten)
+
+    def _lookAtKeys(self) -> None:
+        """
+        Make links under the key that is to be used now.
+        """
+        self._keyLook = self._reactor.callLater(KEY_INTERVAL, self._lookAtKeys)
+        keyID = self._secrets.currentKey() or self._settings.key
+        if keyID != self.cluster.keyID:
+            self._log.info("links are made under key {key} from now on", key=keyID)
+            self.cluster.keyID = keyID
+            self.fastForward.switchKey(keyID)
 
     def _notWritten(self, failure: Any) -> None:
         """
@@ -241,9 +256,10 @@ class LinkService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
-            self._heartbeat = None
+        for delayed in (self._heartbeat, self._keyLook):
+            if delayed is not None:
+                delayed.cancel()
+        self._heartbeat = self._keyLook = None
         self.cluster.stop()
         self.fastForward.stop("the node stops")
         try:

@@ -52,6 +52,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "toml": Room(("errors",)),
     "config": Room(("errors", "dmr", "toml")),
     "keys": Room(("errors", "toml")),
+    "keyfile": Room(("errors", "keys")),
     "access": Room(("errors", "keys", "config")),
     "sockets": Room(("errors", "ibmff")),
     "transports": Room(("errors", "ibmff", "sockets")),
@@ -78,7 +79,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "cluster": Room(("errors", "ibmff", "dmr", "events", "wire", "router")),
     "testing": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
     "ctl": Room(
-        ("errors", "dmr", "wire", "keys", "config", "sockets", "testing"),
+        ("errors", "dmr", "wire", "keys", "keyfile", "config", "sockets", "testing"),
         {"protocols.hotspot": "bmffctl logs in to a node as a hotspot does"},
         reactor=True,
     ),

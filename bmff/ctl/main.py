@@ -13,6 +13,7 @@ from twisted.python import usage
 from bmff.ctl.ask import CallsOptions, PeersOptions
 from bmff.ctl.check import CheckOptions
 from bmff.ctl.hotspot import HotspotOptions
+from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
 from bmff.errors import ConfigurationError
 
@@ -42,6 +43,8 @@ class Options(usage.Options):
         ("calls", None, CallsOptions, "List the calls of a running node."),
         ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
         ("links", None, LinksOptions, "List the links of a running node."),
+        ("keygen", None, KeygenOptions, "Print a new key for links."),
+        ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
     ]
 

@@ -331,9 +331,12 @@ class FastForward:
         """
         Somebody unknown begins a handshake.
         """
-        answer = self._responder.initiationReceived(
-            data, conversation.key, now, self._newIndex(), os.urandom(32), conversation.name
-        )
+        try:
+            answer = self._responder.initiationReceived(
+                data, conversation.key, now, self._newIndex(), os.urandom(32), conversation.name
+            )
+        except ProtocolError:
+            return  # the responder has counted it
         if isinstance(answer, Accepted):
             if len(self.connections) >= MOST_CONNECTIONS:
                 raise ProtocolError("too many connections")

@@ -88,17 +88,42 @@ class Contents:
     bad: tuple[BadRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """
+    What tells a file and its write-ahead log from others that take their names: device and inode.
+
+    @ivar file: L{None} when there is none.
+    @ivar log: L{None} when there is none.
+    """
+
+    file: tuple[int, int] | None
+    log: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, path: Path) -> Traces:
+        """
+        Those of the files that have the names now.
+        """
+        return cls(_identity(path), _identity(path.with_name(path.name + "-wal")))
+
+
 class Database:
     """
     The file, open.
+
+    @ivar traces: what to know it by.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: Traces | None = None) -> None:
         """
         Open it, after making it where there is none, and bring it to this version's schema.
 
         @param path: absolute.
-        @raise ConfigurationError: it is damaged, of a newer version or of another program.
+        @param before: what was open here before. Its log may be there still, and SQLite would
+            take it for that of the file that is there now.
+        @raise ConfigurationError: it is damaged, of a newer version, of another program, or lies
+            beside the log of another file.
         @raise sqlite3.Error: it cannot be opened, or not be written.
         @raise OSError: its folder cannot be made or used.
         """
@@ -107,12 +132,13 @@ class Database:
         self._columns: dict[str, list[_Columns]] = {}
         self._nodes: tuple[dict[int, NodeRow], list[BadRow]]
         self._overrides: tuple[dict[int, OverrideRow], list[BadRow]]
+        self._checkPair(before)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # No descriptor is opened: closing it would let go of the locks that this process may hold
-        # on the file for another registry (sqlite.org/howtocorrupt.html §2.2).
+        # on the file for another registry (sqlite.org/howtocorrupt.html).
         with suppress(FileExistsError):
             os.mknod(path, 0o600)
-        self._identity = self._identify()
+        self.traces = Traces.of(path)
         self._connection = sqlite3.connect(
             f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
         )
@@ -121,6 +147,7 @@ class Database:
         except BaseException:
             self._connection.close()
             raise
+        self.traces = Traces(self.traces.file, Traces.of(path).log)
 
     def close(self) -> None:
         """
@@ -128,12 +155,16 @@ class Database:
         """
         self._connection.close()
 
-    def isGone(self) -> bool:
+    def checkPlace(self) -> None:
         """
-        Whether the file was deleted, or another put in its place, so that nobody else reads what
-        is written here.
+        See that the file is where it was.
+
+        @raise ConfigurationError: it was deleted, or another was put in its place, so that nobody
+            who comes later would read what is written here (sqlite.org/howtocorrupt.html#unlink).
         """
-        return self._identify() != self._identity
+        if _identity(self._path) != self.traces.file:
+            self.traces = Traces(None, self.traces.log)  # its inode is free for any other file
+            raise self._refusal("was deleted or replaced while it was in use")
 
     def write(self, changes: Iterable[Change]) -> None:
         """
@@ -180,13 +211,6 @@ class Database:
         overrides, badOverrides = self._overrides
         return Contents(nodes, overrides, (*badNodes, *badOverrides))
 
-    def _identify(self) -> tuple[int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
-
     def _execute(self, text: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(text, values)
 
@@ -208,7 +232,8 @@ class Database:
         # Bytes that are no UTF-8 make that row unusable, not its table.
         self._connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         try:
-            self._checkOwner()
+            with self._transaction("DEFERRED"):  # another may be making it at this moment
+                self._checkOwner()
             self._switchToWAL()
             self._execute("PRAGMA synchronous = NORMAL")
             (verdict,) = self._execute("PRAGMA quick_check(1)").fetchone()
@@ -217,7 +242,7 @@ class Database:
                 raise
             verdict = str(error)
         if verdict != "ok":
-            raise self._refusal(f"is damaged ({verdict}); move it away, or put a good copy there")
+            raise self._refusal(f"is damaged ({verdict}); move it away with its -wal and -shm")
         self._migrate()
 
     def _switchToWAL(self) -> None:
@@ -232,6 +257,16 @@ class Database:
                 if _code(error) != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                     raise
             sleep(WAL_PAUSE)
+
+    def _checkPair(self, before: Traces | None) -> None:
+        now = Traces.of(self._path)
+        if before is None or now.log is None or now.log != before.log or now.file is None:
+            return
+        if now.file != before.file and os.stat(self._path).st_size:
+            raise self._refusal(
+                f"lies beside the log of another file; take {self._path}-wal and {self._path}-shm"
+                " away, which belong to that one"
+            )
 
     def _checkOwner(self) -> int:
         """
@@ -258,6 +293,14 @@ class Database:
 
     def _refusal(self, message: str) -> ConfigurationError:
         return ConfigurationError([Mistake("registry.file", f"{self._path} {message}")])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _isDamage(error: sqlite3.Error) -> bool:

@@ -18,10 +18,12 @@ from twisted.python.failure import Failure
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import RegistryUnavailable
-from bmff.registry.database import Change, Contents, Database
+from bmff.registry.database import Change, Contents, Database, Traces
 
 POLL_INTERVAL: Final = 0.05  # seconds
-RETRY_INTERVAL: Final = 1.0  # seconds from a failure to the next attempt
+# Seconds from a failure to the next attempt. All processes have to have let go of a file that was
+# deleted before one makes another: their logs would have the same name.
+RETRY_INTERVAL: Final = 1.0
 
 _UNOPENED: Final = "it could not be opened"
 
@@ -100,6 +102,7 @@ class DatabaseThread:
         self._reader = reader
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._database: Database | None = None
+        self._before: Traces | None = None
         self._failure = ""  # why there is no database
         self._retryAt = 0.0
         self._over = False
@@ -179,6 +182,7 @@ class DatabaseThread:
             self._retryAt = self._reactor.seconds() + RETRY_INTERVAL
             self._reactor.callFromThread(self._lost, self._failure, writes)
             return
+        self._failure = ""
         if contents is None and not writes:
             # Not through the reactor, which would be woken for nothing 20 times a second.
             self._reader.contentsUnchanged(now)
@@ -186,16 +190,16 @@ class DatabaseThread:
             self._reactor.callFromThread(self._done, contents, now, writes)
 
     def _work(self, changes: list[Change]) -> Contents | None:
-        if self._database is not None and self._database.isGone():
-            self._close()
         if self._database is None:
-            self._database = Database(self._path)
+            self._database = Database(self._path, self._before)
+        self._database.checkPlace()
         if changes:
             self._database.write(changes)
         return self._database.read()
 
     def _close(self) -> None:
         if self._database is not None:
+            self._before = self._database.traces
             self._database.close()
             self._database = None
 

@@ -325,7 +325,7 @@ class DatagramPort:
         """
         What Twisted puts before messages about this descriptor.
         """
-        return f"DatagramPort {formatAddress(self._address)}"
+        return "DatagramPort"  # Twisted asks in every turn
 
     def doRead(self) -> None:
         """

@@ -39,9 +39,9 @@ def overrideRow(node: int, **fields: Any) -> OverrideRow:
     return OverrideRow(node, **{**usual, **fields})
 
 
-class RegistryContract:
+class RegistryCase:
     """
-    The tests. Each begins with an empty store and one registry on it, started.
+    What tests of a registry stand on: one registry, started, on an empty store of its own.
 
     @ivar reactor: the reactor that the tests run on; set by the class that has these.
     @ivar registry: the registry.
@@ -54,15 +54,13 @@ class RegistryContract:
     addCleanup: Callable[..., Any]
     assertEqual: Callable[..., Any]
     assertFalse: Callable[..., Any]
-    assertGreaterEqual: Callable[..., Any]
-    assertIn: Callable[..., Any]
-    assertIs: Callable[..., Any]
     assertLess: Callable[..., Any]
     assertRaises: Callable[..., Any]
     assertTrue: Callable[..., Any]
     fail: Callable[..., Any]
     failureResultOf: Callable[..., Any]
     flushLoggedErrors: Callable[..., list[Any]]
+    successResultOf: Callable[..., Any]
 
     def makeRegistry(self) -> Any:
         """
@@ -70,7 +68,13 @@ class RegistryContract:
         """
         raise NotImplementedError
 
-    async def setUp(self) -> None:
+    def setUp(self) -> Any:
+        """
+        Start the registry.
+        """
+        return self._begin()
+
+    async def _begin(self) -> None:
         self.registry = await self.startRegistry()
 
     async def startRegistry(self) -> Any:
@@ -102,6 +106,12 @@ class RegistryContract:
                 self.fail(f"not so within {within} s")
             await deferLater(self.reactor, _LOOK_INTERVAL)
 
+
+class RegistryContract(RegistryCase):
+    """
+    The tests.
+    """
+
     def test_interface(self) -> None:
         """
         A registry has all that L{IRegistry} names.
@@ -120,13 +130,15 @@ class RegistryContract:
 
     def test_notStarted(self) -> None:
         """
-        Before its start a registry is not available and infinitely old, and refuses to write.
+        Before its start a registry is not available and infinitely old, refuses to write, and may
+        be stopped.
         """
         registry = self.makeRegistry()
         self.assertFalse(registry.available)
         self.assertTrue(registry.reason)
         self.assertEqual(registry.age, float("inf"))
         self.failureResultOf(registry.put(nodeRow(2501)), RegistryUnavailable)
+        self.successResultOf(registry.stop())
 
     async def test_put(self) -> None:
         """
@@ -182,11 +194,14 @@ class RegistryContract:
         await self.registry.remove("nodes", 2501)
         self.assertEqual(changes, ["nodes"])
 
-    def test_noTable(self) -> None:
+    def test_misused(self) -> None:
         """
-        To remove from a table that there is not is an error of the caller.
+        To remove from a table that there is not, or by a key that no row can have, is an error of
+        the caller, as is a second start.
         """
         self.assertRaises(ValueError, self.registry.remove, "nodez", 2501)
+        self.assertRaises(ValueError, self.registry.remove, "nodes", 2**64)
+        self.assertRaises(RuntimeError, self.registry.start)
 
     async def test_extremes(self) -> None:
         """

@@ -1,0 +1,3 @@
+"""
+What FastForward runs on, each behind L{bmff.ibmff.ITransport}.
+"""
