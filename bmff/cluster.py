@@ -46,6 +46,7 @@ LONGEST_PAUSE: Final = 60.0  # seconds, for nodes of the registry
 TARGET_PAUSE: Final = 10.0  # seconds between two attempts at a configured target, at the most
 ROW_LIFE: Final = 60.0  # seconds that a node's row counts without being renewed
 LOCATION_INTERVAL: Final = 60.0  # seconds until the same location is told again
+LOCATIONS_TOLD: Final = 10_000  # radios, those heard last, that a new link is told of
 AUTO: Final = "auto"
 
 
@@ -92,6 +93,8 @@ class Links(Protocol):
     def goodbyeReceived(self, path: Path, reason: str) -> None: ...
 
     def disconnect(self, node: int, reason: str) -> None: ...
+
+    def rearm(self) -> None: ...
 
 
 class RemoteNode:
@@ -263,10 +266,10 @@ class Cluster:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        for search in self._searches.values():
+        searches, self._searches = self._searches, {}
+        for search in searches.values():
             if search.attempt is not None:
                 search.attempt.cancel()
-        self._searches.clear()
 
     def _tick(self) -> None:
         now = self._clock.seconds()
@@ -351,8 +354,8 @@ class Cluster:
         )
 
     def _failed(self, search: Search, row: OverrideRow, failure: Any) -> None:
-        if failure.check(CancelledError):
-            return
+        if failure.check(CancelledError) or self._searches.get(row.node) is not search:
+            return  # nobody looks for it any more
         now = self._clock.seconds()
         reason = (
             failure.value.reason
@@ -379,12 +382,14 @@ class Cluster:
         link.takeFrame = partial(self._router.route, remote)
         self._router.addRemote(remote)
         now = self._clock.seconds()
-        link.sendLocations(
-            [
-                RadioLocation(radio, location.peerID, location.slot, now - location.heard)
-                for radio, location in self._router.locations.local()
-            ]
-        )
+        places = [
+            RadioLocation(radio, location.peerID, location.slot, now - location.heard)
+            for radio, location in self._router.locations.local()
+        ]
+        try:
+            link.sendLocations(places[-LOCATIONS_TOLD:])
+        except Full:
+            link.dropped["control queue full"] += 1
         path = link.path
         transport, address = (path.traits.name, path.remote) if path else ("", "")
         self._publish(LinkStarted(link.node, transport, address))
@@ -427,6 +432,7 @@ class Cluster:
         remote = self.remotes.get(link.node)
         if remote is not None and remote.link is link:
             for each in locations:
+                self._told.pop(each.radio, None)
                 place = Location(each.peer, each.slot, now - each.age, remote)
                 self._router.locations.told(each.radio, place)
 
@@ -470,7 +476,10 @@ class Cluster:
         """
         Tell the other nodes where a radio of ours is; to be added to the node's events.
         """
-        if not isinstance(event, CallStarted) or event.peer not in self._router.peers:
+        if not isinstance(event, CallStarted):
+            return
+        if event.peer not in self._router.peers:
+            self._told.pop(event.source, None)  # it was heard elsewhere: tell when it is back
             return
         now = self._clock.seconds()
         told = self._told.get(event.source)
@@ -486,7 +495,7 @@ class Cluster:
                 remote.link.sendLocations([place])
             except Full:
                 remote.link.dropped["control queue full"] += 1
-            remote.link.flush(now)
+            self._flush(remote)
 
     def _send(self, remote: RemoteNode, kind: int, body: bytes) -> None:
         try:
@@ -494,4 +503,9 @@ class Cluster:
         except Full:
             # The other end sees by the version that it has missed something, and asks for all.
             remote.link.dropped["control queue full"] += 1
+        self._flush(remote)
+
+    def _flush(self, remote: RemoteNode) -> None:
         remote.link.flush(self._clock.seconds())
+        if self.fastForward is not None:
+            self.fastForward.rearm()

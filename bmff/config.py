@@ -22,8 +22,8 @@ from bmff.toml import Between, Schema, kind, parseTable, readText
 LARGEST_ID: Final = 0xFFFFFFFF  # hotspot IDs have 32 bits
 LARGEST_TALKGROUP: Final = 0xFFFFFE  # 0xFFFFFF calls all, ETSI TS 102 361-1 annex A
 LONGEST_SOCKET_PATH: Final = 107  # bytes, unix(7)
-# 4000 unlinks, 5000 asks for the status, 9990 to 9999 are the parrot and its kind: the node
-# itself answers them, to nobody but the caller.
+# 4000 unlinks; 5000 (the status) and 9990 to 9999 (the parrot and its kind) are reserved for
+# services of the node. None of them is routed.
 SERVICES: Final = frozenset((4000, 5000, *range(9990, 10_000)))
 # Sections that a later version knows. Who adds the stack takes its name from here and gives
 # L{Configuration} an attribute of that name, whose type is the section's class.
@@ -153,7 +153,7 @@ def _talkgroup(value: int) -> None:
     if not 1 <= value <= LARGEST_TALKGROUP:
         raise ValueError(f"{value} is no talkgroup, which is 1 to {LARGEST_TALKGROUP}")
     if value in SERVICES:
-        raise ValueError(f"{value} is a service of the node and cannot be a static talkgroup")
+        raise ValueError(f"{value} is reserved for services and cannot be a static talkgroup")
 
 
 def _slot(value: int) -> None:

@@ -54,6 +54,44 @@ class LoginRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerMoved:
+    """
+    A peer has logged in again from another address.
+
+    @ivar address: the new one.
+    """
+
+    peer: int
+    callsign: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatePeerSeen:
+    """
+    A peer moves to and fro, as two hotspots with one ID make it do; told once a minute for each.
+
+    @ivar address: where it is now.
+    """
+
+    peer: int
+    callsign: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsNotUnderstood:
+    """
+    A peer has sent options of which a part has no effect; told again only when that part changes.
+
+    @ivar text: that part, printable, 200 characters at most.
+    """
+
+    peer: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SubscriptionChanged:
     """
     A slot of a peer hears other talkgroups than before.
@@ -216,6 +254,9 @@ Event: TypeAlias = (
     PeerRegistered
     | PeerLost
     | LoginRefused
+    | PeerMoved
+    | DuplicatePeerSeen
+    | OptionsNotUnderstood
     | SubscriptionChanged
     | CallStarted
     | CallEnded

@@ -10,13 +10,16 @@ from bmff.events import (
     CallEnded,
     CallStarted,
     DuplicateNodeSeen,
+    DuplicatePeerSeen,
     Event,
     LinkEnded,
     LinkStarted,
     LoginRefused,
     NodeUnreachable,
+    OptionsNotUnderstood,
     PathChanged,
     PeerLost,
+    PeerMoved,
     PeerRegistered,
     SubscriptionChanged,
 )
@@ -76,8 +79,37 @@ class Journal:
                 )
             case CallEnded():
                 self._callEnded(event)
+            case PeerMoved() | DuplicatePeerSeen() | OptionsNotUnderstood():
+                self._peerOdd(event)
             case _:
                 self._clusterChanged(event)
+
+    def _peerOdd(self, event: PeerMoved | DuplicatePeerSeen | OptionsNotUnderstood) -> None:
+        match event:
+            case PeerMoved():
+                self._log.info(
+                    "{node}: peer {peer} {callsign} has moved to {address}",
+                    node=self._node,
+                    peer=event.peer,
+                    callsign=event.callsign,
+                    address=event.address,
+                )
+            case DuplicatePeerSeen():
+                self._log.warn(
+                    "{node}: peer {peer} {callsign} moves to and fro, now at {address}: two "
+                    "hotspots seem to use one ID",
+                    node=self._node,
+                    peer=event.peer,
+                    callsign=event.callsign,
+                    address=event.address,
+                )
+            case OptionsNotUnderstood():
+                self._log.warn(
+                    "{node}: peer {peer}: options not understood: {text}",
+                    node=self._node,
+                    peer=event.peer,
+                    text=event.text,
+                )
 
     def _clusterChanged(self, event: Event) -> None:
         match event:

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from pwd import getpwuid
 from shlex import quote
 from stat import S_IMODE, S_ISREG
 from typing import Annotated, Final
@@ -241,12 +242,17 @@ def _checkStatus(path: Path, status: os.stat_result) -> None:
     @raise ConfigurationError: somebody else can read or write the file.
     """
     user, mode = os.geteuid(), S_IMODE(status.st_mode)
-    ours = status.st_gid in (os.getegid(), *os.getgroups())
+    # Root may read everything anyway: bmffctl under sudo reads what a service's user owns.
+    ours = user == 0 or status.st_gid in (os.getegid(), *os.getgroups())
     wrong = None
     if not S_ISREG(status.st_mode):
         wrong = "is not a file"
-    elif status.st_uid not in (user, 0):
-        wrong = f"belongs to user {status.st_uid}; type: chown {user} {quote(str(path))}"
+    elif user != 0 and status.st_uid not in (user, 0):
+        owner, me = _userName(status.st_uid), _userName(user)
+        wrong = (
+            f"belongs to user {owner}, and this process runs as {me}; run it as {owner} or root, "
+            f"or, if the nodes of this file run as {me}, type: sudo chown {me} {quote(str(path))}"
+        )
     elif mode not in _MODES and not (ours and mode in _GROUP_MODES):
         wrong = (
             f"has mode {mode:04o}, and must have 0600, or 0640 of a group of this process; "
@@ -254,6 +260,16 @@ def _checkStatus(path: Path, status: os.stat_result) -> None:
         )
     if wrong is not None:
         raise unusable(str(path), wrong)
+
+
+def _userName(user: int) -> str:
+    """
+    The name of a user ID, or its digits when the host does not know it.
+    """
+    try:
+        return getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def _make(path: Path) -> bool:

@@ -9,19 +9,17 @@ import os
 import socket
 import sys
 import time
-from grp import getgrnam
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 from twisted.python import usage
 
 from bmff.access import Access
 from bmff.config import Address, Configuration, FastForward, Homebrew, loadConfiguration
-from bmff.errors import ConfigurationError
+from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Events
 from bmff.journal import Journal
 from bmff.keys import Secrets, openSecrets
@@ -30,7 +28,8 @@ from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
-from bmff.web.control import SOCKET_MODE, controlSite
+from bmff.web.controlservice import ControlService, makeStateFolder
+from bmff.web.counters import CountersView
 from bmff.web.resource import View
 from bmff.web.views import CallsView, LinksView, Moments, NodesView, PeersView
 
@@ -57,13 +56,16 @@ class Options(usage.Options):
         """
         Read both files.
 
-        @raise usage.UsageError: with every mistake.
+        @raise SystemExit: they have mistakes, each of which has been written to standard error;
+            a usage error would show them under a page of words on twistd.
         """
         try:
             self.configuration = loadConfiguration(self["config"])
+            makeStateFolder(self.configuration)
             self.secrets, made = openSecrets(self.configuration.secrets)
         except ConfigurationError as error:
-            raise usage.UsageError("\n" + str(error)) from None
+            sys.stderr.write(f"{error}\n")
+            raise SystemExit(1) from None
         if made:
             sys.stderr.write(welcome(self.configuration, self.secrets, sys.stderr.isatty()))
 
@@ -98,7 +100,7 @@ def makeService(options: Options) -> IService:
 
     # Twisted's own clock is the wall clock: a step of NTP would end every call.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    return Node(reactor, options.configuration, options.secrets)
+    return TwistdNode(reactor, options.configuration, options.secrets)
 
 
 class Node(MultiService):
@@ -134,6 +136,7 @@ class Node(MultiService):
         )
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
+        self._ports: list[DatagramPort] = []
         if homebrew is not None:
             self._addHomeBrew(reactor, homebrew, secrets)
         if configuration.fastforward is not None:
@@ -145,6 +148,9 @@ class Node(MultiService):
         """
         Start every part; what was made until now stays, and the garbage collector need not look
         at it again.
+
+        @raise ConfigurationError: a socket cannot be had; stop the node then, as some of its
+            parts may run.
         """
         super().startService()
         gc.collect()
@@ -163,6 +169,7 @@ class Node(MultiService):
         )
         service = HomeBrewService(reactor, master, self.router, homebrew)
         service.setServiceParent(self)
+        self._ports = service.ports
         watch = SecretsWatch(secrets, master)
         TimerService(SECRETS_INTERVAL, watch.look).setServiceParent(self)
         if homebrew.beaconInterval:
@@ -177,7 +184,8 @@ class Node(MultiService):
 
     def _addControl(self, reactor: Any) -> None:
         moments = Moments(reactor.seconds, time.time)
-        sessions = self.homebrew.master if self.homebrew is not None else ()
+        master = self.homebrew.master if self.homebrew is not None else None
+        sessions = master if master is not None else ()
         calls = CallsView(self.router, moments)
         self.events.watch(calls.watch)
         views = {
@@ -185,15 +193,41 @@ class Node(MultiService):
             "calls": View(calls),
             "links": View(LinksView(self.links.fastForward.links if self.links else {}, moments)),
             "nodes": View(NodesView(self.links.describeNodes if self.links else list)),
+            "counters": View(CountersView(self.router, master, self._ports)),
         }
         ControlService(reactor, self.configuration, views).setServiceParent(self)
 
 
-def fail(reason: str) -> SystemExit:
+class TwistdNode(Node):
     """
-    The end of a start that cannot succeed: one plain line and exit code 1, no traceback.
+    A node that is all that its process runs: a start that cannot succeed ends it with one plain
+    line and exit code 1, no traceback.
     """
-    return SystemExit(f"bmnode: {reason}")
+
+    def privilegedStartService(self) -> None:
+        """
+        See L{Node}.
+
+        @raise SystemExit: a socket cannot be had.
+        """
+        try:
+            super().privilegedStartService()
+        except ConfigurationError as error:
+            self._end(error)
+
+    def startService(self) -> None:
+        """
+        See L{Node}.
+
+        @raise SystemExit: a socket cannot be had.
+        """
+        try:
+            super().startService()
+        except ConfigurationError as error:
+            self._end(error)
+
+    def _end(self, error: ConfigurationError) -> NoReturn:
+        raise SystemExit(f"bmnode: {error}") from None
 
 
 class HomeBrewService(Service):
@@ -216,7 +250,7 @@ class HomeBrewService(Service):
         """
         Bind the sockets, as a port may need a right that is given up afterwards.
 
-        @raise SystemExit: none can be had.
+        @raise ConfigurationError: none can be had.
         """
         super().privilegedStartService()
         missing = None
@@ -225,7 +259,9 @@ class HomeBrewService(Service):
                 self._bind(endpoint)
             except (OSError, ValueError, CannotListenError) as error:
                 reason = getattr(error, "socketError", error)
-                missing = fail(f"homebrew.listen: cannot listen on {endpoint}: {reason}")
+                missing = ConfigurationError(
+                    [Mistake("homebrew.listen", f"cannot listen on {endpoint}: {reason}")]
+                )
                 if ":" not in endpoint.host or socket.has_dualstack_ipv6():
                     self._close()
                     raise missing from None
@@ -263,50 +299,6 @@ class HomeBrewService(Service):
         for port in self.ports:
             port.stopListening()
         self.ports.clear()
-
-
-class ControlService(Service):
-    """
-    Opens and closes the control socket.
-    """
-
-    _log = Logger()
-
-    def __init__(self, reactor: Any, configuration: Configuration, views: dict[str, View]) -> None:
-        self._reactor = reactor
-        self._path = str(configuration.web.socket)
-        self._views = views
-        self._port: IListeningPort | None = None
-        group = configuration.web.controlGroup
-        self._group = getgrnam(group).gr_gid if group is not None else None
-
-    def startService(self) -> None:
-        """
-        Listen.
-
-        @raise SystemExit: another node has the socket, or it cannot be made.
-        """
-        super().startService()
-        site = controlSite(self._views.items(), self._group)
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._port = self._reactor.listenUNIX(self._path, site, mode=SOCKET_MODE, wantPID=True)
-            if self._group is not None:
-                os.chown(self._path, -1, self._group)
-        except (OSError, CannotListenError) as error:
-            reason = getattr(error, "socketError", error)
-            raise fail(
-                f"web.socket: cannot listen on {self._path} (does another node run?): {reason}"
-            ) from None
-        self._log.info("bmffctl reaches this node at {path}", path=self._path)
-
-    def stopService(self) -> Any:
-        """
-        Close.
-        """
-        super().stopService()
-        port, self._port = self._port, None
-        return port.stopListening() if port is not None else None
 
 
 class SecretsWatch:

@@ -12,10 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from bmff.events import (
     CallEnded,
     CallStarted,
+    DuplicatePeerSeen,
     Event,
     Events,
     LoginRefused,
+    OptionsNotUnderstood,
     PeerLost,
+    PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
     SubscriptionChanged,
@@ -70,6 +73,31 @@ class JournalTests(SynchronousTestCase):
         (logged,) = self.logged(LoginRefused(7, "[2001:db8::1]:4000", "banned"))
         self.assertEqual(formatEvent(logged), "25011: peer 7 at [2001:db8::1]:4000 refused: banned")
         self.assertEqual(logged["log_level"], LogLevel.warn)
+
+    def test_moved(self) -> None:
+        """
+        A peer's move; to move to and fro is a warning.
+        """
+        self.assertEqual(
+            self.line(PeerMoved(7, "G4TST", "192.0.2.1:4001")),
+            "25011: peer 7 G4TST has moved to 192.0.2.1:4001",
+        )
+        (logged,) = self.logged(DuplicatePeerSeen(7, "G4TST", "192.0.2.1:4001"))
+        self.assertEqual(
+            formatEvent(logged),
+            "25011: peer 7 G4TST moves to and fro, now at 192.0.2.1:4001: two hotspots seem to use "
+            "one ID",
+        )
+        self.assertEqual(logged["log_level"], LogLevel.warn)
+
+    def test_options(self) -> None:
+        """
+        Options that have no effect, as they came.
+        """
+        self.assertEqual(
+            self.line(OptionsNotUnderstood(7, "BREW={node}")),
+            "25011: peer 7: options not understood: BREW={node}",
+        )
 
     def test_talkgroups(self) -> None:
         """

@@ -183,6 +183,8 @@ class PermissionsTests(SecretsCase):
         A group that this process is not in may not read the file.
         """
         self.write(GOOD, 0o640)
+        owner = self.path.stat().st_uid or 4_000_003  # root's file is for everybody's node
+        self.patch(os, "geteuid", lambda: owner)
         self.patch(os, "getegid", lambda: 4_000_001)
         self.patch(os, "getgroups", lambda: [4_000_002])
         self.assertIn("mode 0640", self.refusal())
@@ -193,7 +195,8 @@ class PermissionsTests(SecretsCase):
 
     def test_owner(self) -> None:
         """
-        The file belongs to the user of this process, or to root.
+        The file belongs to the user of this process, or to root; else it is said who may read it,
+        before it is said how to take it away from them.
         """
         self.write(GOOD)
         owner = self.path.stat().st_uid
@@ -202,7 +205,34 @@ class PermissionsTests(SecretsCase):
             Secrets.load(self.path)
             os.chown(self.path, 4_000_001, -1)
             owner = 4_000_001
-        self.assertIn(f"belongs to user {owner}; type: chown {os.geteuid()} ", self.refusal())
+        name, me = keys._userName(owner), os.geteuid()
+        self.assertIn(
+            f"belongs to user {name}, and this process runs as {me}; run it as {name} or root, or, "
+            f"if the nodes of this file run as {me}, type: sudo chown {me} {self.path}",
+            self.refusal(),
+        )
+
+    def test_root(self) -> None:
+        """
+        Root reads the file of a service's user, as the user itself may have it, and no other.
+        """
+        self.patch(os, "geteuid", lambda: 0)
+        self.patch(os, "getegid", lambda: 0)
+        self.patch(os, "getgroups", lambda: [0])
+        for mode in (0o600, 0o400, 0o640, 0o440):
+            self.write(GOOD, mode)
+            if self.path.stat().st_uid == 0:
+                os.chown(self.path, 4_000_001, 4_000_001)
+            self.assertIsNotNone(Secrets.load(self.path).homebrewPassword("hotspots"), oct(mode))
+        self.path.chmod(0o644)
+        self.assertIn("mode 0644", self.refusal())
+
+    def test_names(self) -> None:
+        """
+        A user is told by name, or by number where the host does not know him.
+        """
+        self.assertEqual(keys._userName(0), "root")
+        self.assertEqual(keys._userName(4_000_001), "4000001")
 
     def test_quoted(self) -> None:
         """

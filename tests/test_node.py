@@ -18,14 +18,14 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.python.usage import UsageError
 from twisted.trial.unittest import TestCase
 
 from bmff.config import Address
 from bmff.ctl.ask import ask
+from bmff.errors import ConfigurationError
 from bmff.events import Event, PeerLost, PeerRegistered
 from bmff.keys import Secrets
-from bmff.node import HomeBrewService, Node, Options, welcome
+from bmff.node import HomeBrewService, Node, Options, TwistdNode, welcome
 from bmff.protocols.hotspot import Hotspot
 from bmff.sockets.datagrams import DatagramPort
 from bmff.wire.homebrew import Station
@@ -66,13 +66,13 @@ class OptionsTests(HomeTestCase):
 
     def mistakes(self, path: Path) -> list[str]:
         """
-        The lines of a usage error.
+        The lines that are written before the process ends with exit code 1.
         """
-        with self.assertRaises(UsageError) as caught:
-            self.parse(path)
-        first, *lines = str(caught.exception).split("\n")
-        self.assertEqual(first, "")  # so that twistd's own words do not stand before a place
-        return lines
+        stream = StringIO()
+        with self.assertRaises(SystemExit) as caught:
+            self.parse(path, stream)
+        self.assertEqual(caught.exception.code, 1)
+        return stream.getvalue().splitlines()
 
     def test_good(self) -> None:
         """
@@ -99,14 +99,14 @@ class OptionsTests(HomeTestCase):
 
     def test_noFile(self) -> None:
         """
-        A configuration that is not there is a usage error too.
+        A configuration that is not there is a mistake too.
         """
         (line,) = self.mistakes(self.home.folder / "none.toml")
         self.assertIn("cannot be read", line)
 
     def test_badSecrets(self) -> None:
         """
-        Secrets that others can read are a usage error, which does not hold them.
+        Secrets that others can read are a mistake.
         """
         path = self.home.node()
         secrets = Secrets.create(self.home.state / "secrets.toml").path
@@ -306,12 +306,15 @@ class EmbeddedTests(TestCase):
         """
         self.node()
         first = self.application
-        with self.assertRaises(SystemExit) as caught:
+        with self.assertRaises(ConfigurationError) as caught:
             self.node()
-        self.assertIn("does another node run?", str(caught.exception.code))
-        self.assertEqual(len(str(caught.exception.code).splitlines()), 1)
-        await self.application.stopService()
+        (mistake,) = caught.exception.mistakes
         path = self.configuration.web.socket
+        self.assertEqual(
+            str(mistake),
+            f"web.socket: cannot listen on {path} (does another node run?): Address already in use",
+        )
+        await self.application.stopService()
         self.assertEqual(await deferToThread(ask, path, "peers"), {"peers": []})
         await first.stopService()
 
@@ -322,10 +325,35 @@ class EmbeddedTests(TestCase):
         path = self.configuration.web.socket
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind(str(path))
-        os.symlink("999999999", f"{path}.lock")  # of a process that is no more
         self.node()
         self.assertEqual(await deferToThread(ask, path, "peers"), {"peers": []})
         await self.application.stopService()
+
+    async def test_counters(self) -> None:
+        """
+        The counters are those of the sockets that are open.
+        """
+        node = self.node()
+        content = await deferToThread(ask, self.configuration.web.socket, "counters")
+        (sock,) = content["counters"]["homebrew"]["sockets"]
+        self.assertEqual(sock["address"], f"127.0.0.1:{self.port(node).port}")
+        await self.application.stopService()
+
+    async def test_twistd(self) -> None:
+        """
+        Only a node that is all of its process ends the process when it cannot start.
+        """
+        self.node()
+        first = self.application
+        node = TwistdNode(reactor, self.configuration, self.secrets)
+        with self.assertRaises(SystemExit) as caught:
+            node.startService()
+        code = caught.exception.code  # a text is printed, and 1 is the process's exit code
+        assert isinstance(code, str)
+        self.assertTrue(code.startswith("bmnode: web.socket: cannot listen on"), code)
+        self.assertEqual(len(code.splitlines()), 1)
+        await node.stopService()
+        await first.stopService()
 
 
 class ProcessTests(HomeTestCase):
@@ -352,8 +380,7 @@ class ProcessTests(HomeTestCase):
         path = self.home.write("network = 1\ncolour = 2\n[homebrew]\nhang_time = 900\n")
         lines = self.failed(path).splitlines()
         self.assertEqual(
-            [line.partition(":")[0] for line in lines[-3:]],
-            ["network", "colour", "homebrew.hang_time"],
+            [line.partition(":")[0] for line in lines], ["network", "colour", "homebrew.hang_time"]
         )
 
     def test_inUse(self) -> None:
@@ -369,3 +396,19 @@ class ProcessTests(HomeTestCase):
             "already in use",
             last,
         )
+
+    def test_killed(self) -> None:
+        """
+        A node that was killed leaves its socket behind, and nothing that keeps it from starting
+        again.
+        """
+        configuration = self.home.node()
+        for _ in range(2):
+            program = startNode(self.home, configuration)
+            self.addCleanup(program.remove)
+            program.says("bmffctl reaches this node at")
+            program.process.kill()
+            program.ends()
+            self.assertEqual(
+                sorted(os.listdir(self.home.state)), ["bmnode.25011.sock", "secrets.toml"]
+            )

@@ -9,6 +9,7 @@ import socket
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any, ClassVar
 
 from twisted.python import usage
@@ -59,7 +60,9 @@ def ask(path: Path, name: str) -> Any:
     except ConnectionRefusedError:
         raise NodeError(f"no node listens on {path}; did it crash?") from None
     except PermissionError:
-        raise NodeError(f"you may not use {path}; see control_group in the guide") from None
+        raise NodeError(
+            f"you may not use {path}{_folderMode(path)}; see control_group in the guide"
+        ) from None
     except (OSError, HTTPException, ValueError) as error:
         # Whatever is there may have sent it, so a terminal shall not obey it.
         reason = "".join(character for character in str(error) if character.isprintable())
@@ -72,6 +75,16 @@ def ask(path: Path, name: str) -> Any:
     if name not in known:
         raise NodeError(f"{path}: this is no answer of a node")
     return known
+
+
+def _folderMode(path: Path) -> str:
+    """
+    What is to be said of the folder of a socket that cannot be used, as it may be the reason.
+    """
+    try:
+        return f" (its folder has mode {S_IMODE(path.parent.stat().st_mode):04o})"
+    except OSError:
+        return ""
 
 
 def findSocket(given: str | None, configuration: str | None) -> Path:

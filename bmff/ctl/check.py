@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from twisted.python import usage
 
-from bmff.config import loadConfiguration
+from bmff.config import Homebrew, loadConfiguration
+from bmff.errors import ConfigurationError, Mistake
 from bmff.keys import Secrets
 
 
@@ -32,6 +33,27 @@ class CheckOptions(usage.Options):
         """
         configuration = loadConfiguration(self["file"])
         if configuration.secrets.exists():
-            Secrets.load(configuration.secrets)
+            secrets = Secrets.load(configuration.secrets)
+            if configuration.homebrew is not None:
+                mistakes = missingPasswords(configuration.homebrew, secrets)
+                if mistakes:
+                    raise ConfigurationError(mistakes)
         print(f"{self['file']}: node {configuration.network}, no mistake found")
         return 0
+
+
+def missingPasswords(homebrew: Homebrew, secrets: Secrets) -> list[Mistake]:
+    """
+    The places that name a password which the secrets do not have.
+    """
+    named = [("homebrew.password", homebrew.password)]
+    for peerID, peer in homebrew.peer.items():
+        if peer.password is not None:
+            named.append((f"homebrew.peer.{peerID}.password", peer.password))
+    # The id is not quoted: someone may have put a password in its place.
+    message = f"names an id that is not in [homebrew] of {secrets.path}"
+    return [
+        Mistake(place, message)
+        for place, secretID in named
+        if secrets.homebrewPassword(secretID) is None
+    ]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn, Protocol, cast
 
 from twisted.python import usage
 
 from bmff.ctl.ask import CallsOptions, PeersOptions
 from bmff.ctl.check import CheckOptions
+from bmff.ctl.counters import CountersOptions
 from bmff.ctl.hotspot import HotspotOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
@@ -43,10 +45,21 @@ class Options(usage.Options):
         ("calls", None, CallsOptions, "List the calls of a running node."),
         ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
         ("links", None, LinksOptions, "List the links of a running node."),
+        ("counters", None, CountersOptions, "List what a running node carried and dropped."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
     ]
+
+    def opt_version(self) -> NoReturn:
+        """
+        Print the version of bmff.
+        """
+        try:
+            print(f"bmff {version('bmff')}")
+        except PackageNotFoundError:  # a tree of sources that is not installed
+            print("bmff, not installed")
+        sys.exit(0)
 
     def getSynopsis(self) -> str:
         """

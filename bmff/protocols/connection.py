@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from math import inf
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -37,9 +37,11 @@ class ConnectionOwner(Protocol):
     """
     The node's side of all connections, L{bmff.protocols.fastforward.FastForward}.
 
+    @ivar nodeID: this node's.
     @ivar dropped: packets that had no effect, by reason.
     """
 
+    nodeID: int
     dropped: Counter[str]
 
     def now(self) -> float:
@@ -52,7 +54,9 @@ class ConnectionOwner(Protocol):
         All that was read at once has been dealt with.
         """
 
-    def makeHandshake(self, connection: Connection, key: PreSharedKey) -> InitiatorHandshake:
+    def makeHandshake(
+        self, connection: Connection, keyID: str, key: PreSharedKey
+    ) -> InitiatorHandshake:
         """
         A handshake that this end begins.
         """
@@ -92,9 +96,11 @@ class Connection:
 
     @ivar node: the other node's ID.
     @ivar keyID: the id of the key of its newest session.
+    @ivar indexes: those of its sessions that are read.
     @ivar transport: the connection itself.
     @ivar link: the link that its path belongs to.
     @ivar path: its path, as soon as there is a session.
+    @ivar pending: the path to another process at the same end, until that has proved itself.
     @ivar initiator: the node ID that began it.
     @ivar up: whether the other end has proved itself.
     @ivar closed: whether it is over.
@@ -108,6 +114,8 @@ class Connection:
         self.initiator = initiator
         self.link: Link | None = None
         self.path: Path | None = None
+        self.pending: Path | None = None
+        self.indexes: frozenset[int] = frozenset()
         self.up = False
         self.closed = False
         self.handshake: InitiatorHandshake | None = None
@@ -129,22 +137,18 @@ class Connection:
         """
         kind = data[0] if data else 0
         if kind == DATA:
-            if self.path is not None:
-                self.path.packetReceived(data, now)
-                if not self.up and self.path.packetsReceived:
-                    self._owner.pathProved(self, now)
+            self.dataReceived(data, now)
             return
         try:
             if kind == INITIATION:
+                if self.handshake is not None and self._owner.nodeID < self.node:
+                    raise ProtocolError("simultaneous handshake")
                 self._owner.initiationReceived(data, self, now)
             elif kind == RESPONSE and self.handshake is not None:
                 established = self.handshake.responseReceived(data)
-                self.handshake = None
-                self._repeatAt = self._giveUpAt = inf
+                self.keyID = self.handshake.prologue.key
                 self._owner.establish(self, established, True, now)
-                waiting, self._established = self._established, None
-                if waiting is not None:
-                    waiting.callback(self)
+                self.settle()
             elif kind == COOKIE and self.handshake is not None:
                 self._cookie = self.handshake.cookieReceived(data)
                 self.transport.sendPacket(self.handshake.initiation(self._cookie))
@@ -153,18 +157,48 @@ class Connection:
         except ProtocolError as error:
             self._owner.dropped[error.reason] += 1
 
+    def dataReceived(self, data: bytes, now: float) -> None:
+        """
+        Take a data packet, wherever it came from.
+        """
+        path = self.path
+        if self.pending is not None and int.from_bytes(data[1:5], "big") in self.pending.indexes:
+            path = self.pending
+        if path is None:
+            return
+        path.packetReceived(data, now)
+        if path is self.pending and path.packetsReceived:
+            self.path, self.pending = path, None
+            self.link = cast(Link, path.owner)
+            self.up = False
+        if not self.up and path is self.path and path.packetsReceived and not self.closed:
+            self._owner.pathProved(self, now)
+            self.settle()
+
     def flush(self) -> None:
         """
         See L{IPathReceiver}.
         """
+        self.answer(self._owner.now())
         self._owner.turnEnded()
+
+    def answer(self, now: float) -> None:
+        """
+        Send what the packets of this turn ask for: acknowledgements, answers to challenges.
+        """
+        if self.path is not None and not self.closed:
+            if self.link is not None:
+                self.link.flush(now)
+            self.path.flush(now)
 
     def writable(self) -> None:
         """
         See L{IPathReceiver}.
         """
         if self.path is not None:
-            self.path.writable(self._owner.now())
+            now = self._owner.now()
+            self.path.writable(now)
+            self.answer(now)
 
     def connectionLost(self, reason: str) -> None:
         """
@@ -174,14 +208,14 @@ class Connection:
 
     # Handshakes that this end begins.
 
-    def begin(self, key: PreSharedKey, now: float) -> Deferred[Connection]:
+    def begin(self, keyID: str, key: PreSharedKey, now: float) -> Deferred[Connection]:
         """
         Make a session.
 
         @return: fires when there is one, fails with L{TransportUnavailable}.
         """
         self._established = Deferred(lambda _: self.close("given up"))
-        self.handshake = self._owner.makeHandshake(self, key)
+        self.handshake = self._owner.makeHandshake(self, keyID, key)
         self._giveUpAt = now + GIVE_UP
         self._sendInitiation(now)
         return self._established
@@ -190,6 +224,23 @@ class Connection:
         assert self.handshake is not None
         self._repeatAt = now + REPEAT
         self.transport.sendPacket(self.handshake.initiation(self._cookie))
+
+    def giveWay(self) -> None:
+        """
+        Both ends have begun a handshake here: the one of the lower node ID, not ours, goes on.
+        """
+        self.handshake = None
+        self._repeatAt = inf
+
+    def settle(self) -> None:
+        """
+        There is a session that both ends have: whoever waits for one has it.
+        """
+        self.handshake = None
+        self._repeatAt = self._giveUpAt = inf
+        waiting, self._established = self._established, None
+        if waiting is not None and not waiting.called and not self.closed:
+            waiting.callback(self)
 
     def deadline(self) -> float:
         """
@@ -204,16 +255,15 @@ class Connection:
         """
         Do what is due.
         """
-        if self.handshake is not None:
-            if now >= self._giveUpAt:
-                self.handshake = None
-                self._repeatAt = self._giveUpAt = inf
-                waiting, self._established = self._established, None
-                if waiting is not None:
-                    waiting.errback(TransportUnavailable("no answer to the handshake"))
-            elif now >= self._repeatAt:
-                self.handshake = self._owner.renewHandshake(self.handshake)
-                self._sendInitiation(now)
+        if now >= self._giveUpAt:
+            self.handshake = None
+            self._repeatAt = self._giveUpAt = inf
+            waiting, self._established = self._established, None
+            if waiting is not None:
+                waiting.errback(TransportUnavailable("no answer to the handshake"))
+        elif self.handshake is not None and now >= self._repeatAt:
+            self.handshake = self._owner.renewHandshake(self.handshake)
+            self._sendInitiation(now)
         path = self.path
         if path is not None and now >= path.deadline() and not path.timeout(now):
             self.close("silent")
@@ -224,9 +274,8 @@ class Connection:
         """
         Make the next session, unless that is under way.
         """
-        if self.handshake is None:
-            self.keyID = keyID
-            self.begin(key, now).addErrback(lambda _: None)
+        if self.handshake is None and self._giveUpAt == inf:
+            self.begin(keyID, key, now).addErrback(lambda _: None)
 
     # A datagram path whose other end has another address.
 
@@ -249,8 +298,9 @@ class Connection:
         if self._challenge is not None and self._challenge[0] == value:
             conversation = self._challenge[1]
             self._challenge = None
-            if key == conversation.key:
+            if key == conversation.key and self.path is not None:
                 self.transport.moveTo(conversation)
+                self.path.remote = self.transport.remote
 
     def close(self, reason: str) -> None:
         """

@@ -39,6 +39,7 @@ TICK: Final = 0.05  # seconds
 DUPLICATE: Final = 60.0  # seconds within which a boot ID that was replaced must not come back
 KEY_GRACE: Final = 10.0  # seconds that a session outlives its key's removal
 MOST_CONNECTIONS: Final = 4096
+STALL: Final = 2.0  # seconds between two rings of the alarm at which this process was not there
 
 
 class KeyRing(Protocol):
@@ -122,6 +123,8 @@ class FastForward:
         self._keeper = keeper
         self._wallClock = wallClock
         self._lastWall = 0
+        self._rang = clock.seconds()
+        self._stopped = False
         self._byIndex: dict[int, Connection] = {}
         self._replaced: dict[tuple[int, int], float] = {}
         self._responder = HandshakeResponder(
@@ -174,7 +177,7 @@ class FastForward:
         connection = Connection(self, node, keyID, self.nodeID)
         connection.transport = await carrier.connect(address, port, connection)
         self.connections.append(connection)
-        established = connection.begin(key, self.now())
+        established = connection.begin(keyID, key, self.now())
         self._alarm.rearm()
         try:
             return await established
@@ -182,7 +185,9 @@ class FastForward:
             connection.close("not established")
             raise
 
-    def makeHandshake(self, connection: Connection, key: PreSharedKey) -> InitiatorHandshake:
+    def makeHandshake(
+        self, connection: Connection, keyID: str, key: PreSharedKey
+    ) -> InitiatorHandshake:
         """
         A handshake that this end begins on a connection.
         """
@@ -190,7 +195,7 @@ class FastForward:
             self._environment,
             self.nodeID,
             connection.node,
-            connection.keyID,
+            keyID,
             connection.transport.name,
         )
         return InitiatorHandshake(
@@ -231,17 +236,34 @@ class FastForward:
         if path is None or path.owner is not link:
             traits = Traits(transport.name, transport.reliable, transport.trusted)
             path = Path(link, traits, transport.remote, transport.sendPacket, now)
-            connection.path = path
-            connection.link = link
-            connection.up = False
-        self._byIndex[established.localIndex] = connection
+            if initiator or connection.path is None:
+                connection.path, connection.pending = path, None
+                connection.link = link
+                connection.up = False
+            else:
+                connection.pending = path  # another process: it takes over with its first packet
         if initiator:
             path.useSession(session, now)
-            if not connection.up:
-                self.pathProved(connection, now)
         else:
             path.expectSession(session)
+        self._index(connection)
+        if initiator and not connection.up:
+            self.pathProved(connection, now)
         self._alarm.rearm()
+
+    def _index(self, connection: Connection) -> None:
+        """
+        Find a connection by the sessions that it reads, and by no others.
+        """
+        indexes: frozenset[int] = frozenset()
+        if not connection.closed:
+            for path in (connection.path, connection.pending):
+                indexes |= frozenset(path.indexes if path is not None else ())
+        for index in connection.indexes - indexes:
+            self._byIndex.pop(index, None)
+        for index in indexes:
+            self._byIndex[index] = connection
+        connection.indexes = indexes
 
     def _linkFor(self, connection: Connection, bootID: int, now: float) -> Link:
         """
@@ -263,7 +285,7 @@ class FastForward:
         if before is not None and before.bootID != link.bootID:
             if now < self._replaced.get((link.node, link.bootID), -inf) + DUPLICATE:
                 self._keeper.duplicateNode(link.node, connection.transport.remote)
-                connection.close("duplicate node ID")
+                self._refuse(connection, "duplicate node ID", now)
                 return
             self._replaced = {
                 boot: at for boot, at in self._replaced.items() if now < at + DUPLICATE
@@ -292,7 +314,8 @@ class FastForward:
         mine = [one for one in self.connections if one.link is link and one.up and not one.closed]
         if not mine:
             return
-        best = min(mine, key=lambda one: (one.initiator, one.made))
+        # Of two that one end began, the older is the one that it has given up.
+        best = min(mine, key=lambda one: (one.initiator, -one.made))
         assert best.path is not None
         if link.path is not best.path:
             link.usePath(best.path)
@@ -308,18 +331,22 @@ class FastForward:
         See L{IAcceptor}.
         """
         kind = data[0] if data else 0
+        if self._stopped:
+            return
         try:
             if kind == INITIATION:
                 self._strange(data, conversation, now)
                 return
             if kind == DATA and len(data) > 5:
                 connection = self._byIndex.get(int.from_bytes(data[1:5], "big"))
-                if connection is not None and connection.path is not None:
+                if connection is not None and not connection.closed:
                     self._strayData(data, connection, conversation, now)
                     return
             raise ProtocolError("unknown session")
         except ProtocolError as error:
             self.dropped[error.reason] += 1
+        except TransportUnavailable:
+            self.dropped["gone before it was let in"] += 1
 
     def flush(self) -> None:
         """
@@ -353,19 +380,26 @@ class FastForward:
 
         @raise ProtocolError: it is refused.
         """
+        if self._stopped:
+            return
         transport = connection.transport
-        answer = self._responder.initiationReceived(
-            data,
-            transport.remote.encode(),
-            now,
-            self._newIndex(),
-            os.urandom(32),
-            transport.name,
-        )
+        try:
+            answer = self._responder.initiationReceived(
+                data,
+                transport.remote.encode(),
+                now,
+                self._newIndex(),
+                os.urandom(32),
+                transport.name,
+            )
+        except ProtocolError:
+            return  # the responder has counted it
         if isinstance(answer, Accepted):
             if answer.prologue.initiator != connection.node:
                 raise ProtocolError("another node on the connection")
+            connection.giveWay()
             connection.keyID = answer.prologue.key
+            connection.keyGone = inf
             self.establish(connection, answer.established, False, now)
         transport.sendPacket(answer.answer)
 
@@ -376,20 +410,17 @@ class FastForward:
         A packet of a known session from an address that is not its own.
         """
         path = connection.path
-        assert path is not None
-        session = path.session
-        before = path.packetsReceived
+        session = path.session if path is not None else None
         highest = session.highest if session is not None else -1
         self._answerFrom = conversation.key
         try:
-            path.packetReceived(data, now)
+            connection.dataReceived(data, now)
         finally:
             self._answerFrom = None
-        if path.packetsReceived == before or session is None:
+        connection.answer(now)
+        if session is None or path is not connection.path or connection.closed:
             return
-        if not connection.up:
-            self.pathProved(connection, now)
-        if path.session is session and session.highest > highest:
+        if path is not None and path.session is session and session.highest > highest:
             connection.challenge(conversation, now)
 
     _answerFrom: bytes | None = None
@@ -413,9 +444,7 @@ class FastForward:
         connection.ended(reason)
         if connection in self.connections:
             self.connections.remove(connection)
-        if connection.path is not None:
-            for index in connection.path.indexes:
-                self._byIndex.pop(index, None)
+        self._index(connection)
         link = connection.link
         if link is not None and link.path is connection.path and link.path is not None:
             link.path = None
@@ -430,6 +459,15 @@ class FastForward:
         for connection in tuple(self.connections):
             if connection.path is path:
                 connection.close(reason or "closed by the other node")
+
+    def _refuse(self, connection: Connection, reason: str, now: float) -> None:
+        """
+        End a connection, saying so.
+        """
+        if connection.path is not None:
+            connection.path.sendMessage(Goodbye(reason))
+            connection.path.flush(now)
+        connection.close(reason)
 
     def _endLink(self, link: Link, reason: str) -> None:
         if self.links.get(link.node) is link:
@@ -452,8 +490,9 @@ class FastForward:
 
     def stop(self, reason: str) -> None:
         """
-        End everything.
+        End everything; what comes from now on is passed over.
         """
+        self._stopped = True
         for node in tuple(self.links):
             self.disconnect(node, reason)
         for connection in tuple(self.connections):
@@ -480,6 +519,11 @@ class FastForward:
         return due
 
     def _due(self, now: float) -> None:
+        rang, self._rang = self._rang, now
+        if now > rang + STALL:
+            for connection in self.connections:
+                if connection.path is not None:
+                    connection.path.stalled(now)
         for connection in tuple(self.connections):
             if not connection.closed and now >= connection.deadline():
                 connection.timeout(now)
@@ -497,7 +541,7 @@ class FastForward:
         if session is None or connection.closed or not connection.up:
             return
         key = self._keys.fastForwardKey(connection.keyID)
-        if key is not None:
+        if key is not None and key.proves(connection.node):
             connection.keyGone = inf
             if session.wantsRekey(now):
                 connection.rekey(connection.keyID, key, now)

@@ -6,6 +6,7 @@ The logins are those of L{bmff.wire.homebrewmaster}; this is where they meet soc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -17,9 +18,12 @@ from bmff.dmr.position import decodePosition
 from bmff.dmr.talkeralias import decodeTalkerAlias
 from bmff.errors import ProtocolError
 from bmff.events import (
+    DuplicatePeerSeen,
     Event,
     LoginRefused,
+    OptionsNotUnderstood,
     PeerLost,
+    PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
     TalkerAliasReceived,
@@ -31,8 +35,13 @@ from bmff.sockets.addresses import formatAddress
 from bmff.sockets.datagrams import FanOut
 from bmff.wire import homebrewmaster as wire
 from bmff.wire.homebrewmaster import Admission, Entrance, Session
+from bmff.wire.throttle import Throttle
 
 LOGIN_TICK = 1.0  # seconds
+SUSPICIOUS_MOVES = 4  # of one peer
+SUSPICIOUS_TIME = 120.0  # seconds in which a single hotspot does not make so many
+DUPLICATE_INTERVAL = 60.0  # seconds between two warnings about one peer
+LONGEST_COMPLAINT = 200  # characters that are told of options
 _PREFIX_SIZE = 11  # bytes of a DMRD before the peer's ID
 _ID_SIZE = 4  # bytes
 _SUFFIX_SIZE = 40  # bytes after it
@@ -85,14 +94,16 @@ class HomeBrewPeer(Peer):
     A peer of the router that is reached over HomeBrew.
 
     @ivar session: its login.
+    @ivar unknown: what was not understood of its options.
     """
 
-    __slots__ = ("_layout", "session")
+    __slots__ = ("_layout", "session", "unknown")
 
     def __init__(self, session: Session, outlet: HomeBrewPort) -> None:
         station = session.station
         super().__init__(session.peerID, outlet, slots=station.slots, simplex=station.simplex)
         self.session = session
+        self.unknown: tuple[str, ...] = ()
         self._layout = (station.slots, station.simplex)
 
     def fits(self, session: Session) -> bool:
@@ -247,6 +258,8 @@ class HomeBrew:
         self._ports: dict[Entrance, HomeBrewPort] = {}
         self._peers: dict[int, HomeBrewPeer] = {}
         self._aliases: dict[int, tuple[int, dict[int, bytes], str]] = {}
+        self._moves: dict[int, deque[float]] = {}  # when each peer moved last
+        self._duplicates = Throttle(DUPLICATE_INTERVAL)
         self._loginAlarm = Alarm(clock, self.master.deadline, self._loginsDue, LOGIN_TICK)
 
     def port(self) -> HomeBrewPort:
@@ -278,6 +291,8 @@ class HomeBrew:
         now = self._clock.seconds()
         for session in self.master:
             reason = self._access.refusal(session.peerID)
+            if reason is None and self.master.passphraseChanged(session):
+                reason = "its password has changed"
             peer = self._peers.get(session.peerID)
             if reason is not None:
                 self.happened(self.master.disconnect(session, reason), now)
@@ -315,7 +330,7 @@ class HomeBrew:
                 case wire.OptionsReceived(session=session):
                     self._optionsReceived(session, now)
                 case wire.Moved(session=session):
-                    self._moved(session)
+                    self._moved(session, now)
                 case wire.Closed(session=session, reason=reason):
                     self._closed(session, reason, now)
                 case wire.Refused(peerID=peerID, address=address, reason=reason):
@@ -339,8 +354,14 @@ class HomeBrew:
 
     def _optionsReceived(self, session: Session, now: float) -> None:
         peer = self._peers[session.peerID]
-        if session.options is not None and session.options.disconnect:
-            self._router.unlink(peer, now)
+        options = session.options
+        if options is not None:
+            if options.disconnect:
+                self._router.unlink(peer, now)
+            if options.unknown != peer.unknown:
+                peer.unknown = options.unknown
+                if options.unknown:
+                    self._publish(OptionsNotUnderstood(peer.peerID, _shown(options.unknown)))
         self._applySettings(peer, now)
 
     def _applySettings(self, peer: HomeBrewPeer, now: float) -> None:
@@ -361,17 +382,29 @@ class HomeBrew:
                 peer.dynamicTimeout = options.timer
         self._router.setStatic(peer, static, now)
 
-    def _moved(self, session: Session) -> None:
+    def _moved(self, session: Session, now: float) -> None:
         peer = self._peers.get(session.peerID)
-        if peer is not None:
-            # The session already has its new address.
-            self._router.reroutePeer(
-                peer, partial(setattr, peer, "outlet", self._ports[session.entrance])
-            )
+        if peer is None:
+            return
+        # The session already has its new address.
+        self._router.reroutePeer(
+            peer, partial(setattr, peer, "outlet", self._ports[session.entrance])
+        )
+        callsign, address = session.station.callsign, formatAddress(session.address)
+        self._publish(PeerMoved(peer.peerID, callsign, address))
+        moves = self._moves.setdefault(peer.peerID, deque(maxlen=SUSPICIOUS_MOVES))
+        moves.append(now)
+        if (
+            len(moves) == SUSPICIOUS_MOVES
+            and now - moves[0] <= SUSPICIOUS_TIME
+            and self._duplicates.passes(peer.peerID, now)
+        ):
+            self._publish(DuplicatePeerSeen(peer.peerID, callsign, address))
 
     def _closed(self, session: Session, reason: str, now: float) -> None:
         peer = self._peers.pop(session.peerID, None)
         self._aliases.pop(session.peerID, None)
+        self._moves.pop(session.peerID, None)
         if peer is not None:
             self._router.removePeer(peer, now)
             self._publish(PeerLost(session.peerID, session.station.callsign, reason))
@@ -409,3 +442,12 @@ class HomeBrew:
         for port in self._ports.values():
             port.sendPending()
         self.turnEnded()
+
+
+def _shown(unknown: tuple[str, ...]) -> str:
+    """
+    What was not understood of options, as a log may show it.
+    """
+    text = "; ".join(unknown)
+    shown = "".join(each if each.isprintable() else "?" for each in text[:LONGEST_COMPLAINT])
+    return shown if len(text) <= LONGEST_COMPLAINT else shown[:-3] + "..."

@@ -87,6 +87,8 @@ class QuietSite(Site):
     A site without an access log: an operator's own look is no event.
     """
 
+    noisy = False
+
     def log(self, request: BaseRequest) -> None:
         """
         Write nothing.

@@ -83,6 +83,7 @@ class PeersView:
             "url": station.url,
             "software": station.software,
             "package": station.package,
+            "options_unknown": list(session.options.unknown) if session.options else [],
             "slots": {str(slot.number): self._slot(slot) for slot in peer.slots} if peer else {},
         }
 

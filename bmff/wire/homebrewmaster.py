@@ -69,6 +69,8 @@ class Session:
     @ivar since: when it logged in, monotonic seconds.
     @ivar station: its configuration.
     @ivar options: the last it sent.
+    @ivar proved: a keyed hash of the passphrase that it proved last, 16 bytes.
+    @ivar watched: when to look next whether it is silent, monotonic seconds.
     @ivar frameReceived: called with each frame and the time; set it when the session opens.
     """
 
@@ -80,9 +82,11 @@ class Session:
         "heard",
         "options",
         "peerID",
+        "proved",
         "running",
         "since",
         "station",
+        "watched",
         "wireID",
     )
 
@@ -96,6 +100,8 @@ class Session:
         self.closed = False
         self.station = Station(peerID)
         self.options: Options | None = None
+        self.proved = b""
+        self.watched = inf
         self.frameReceived: Callable[[Frame, float], None] = _ignore
 
 
@@ -366,9 +372,9 @@ class Master:
         """
         events = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            session = heappop(self._deadlines)[2]
-            if session.closed:
-                continue
+            at, _, session = heappop(self._deadlines)
+            if session.closed or at != session.watched:
+                continue  # another entry of this session counts
             due = session.heard + (self._peerTimeout if session.running else LOGIN_TIMEOUT)
             if due > now:
                 self._watch(session, due)
@@ -385,6 +391,13 @@ class Master:
             return ()
         session.entrance.send(homebrew.Closing(session.peerID), session.address)
         return (self._close(session, reason),)
+
+    def passphraseChanged(self, session: Session) -> bool:
+        """
+        Whether a session was opened by another passphrase than the one that would open it now.
+        """
+        passphrase = self._admission.passphrase(session.peerID)
+        return passphrase is None or not compare_digest(session.proved, self._mark(passphrase))
 
     def requestBeacon(self, session: Session) -> None:
         """
@@ -431,10 +444,10 @@ class Master:
                 entrance.send(homebrew.Refuse(peerID), address)
             return self._report(peerID, address, "wrong password", now)
         self._failures.forget((peerID, address))
-        return self._keyVerified(entrance, peerID, address, now)
+        return self._keyVerified(entrance, peerID, address, self._mark(passphrase), now)
 
     def _keyVerified(
-        self, entrance: Entrance, peerID: int, address: bytes, now: float
+        self, entrance: Entrance, peerID: int, address: bytes, proved: bytes, now: float
     ) -> tuple[Event, ...]:
         session = self._sessions.get(peerID)
         before = entrance.sessionAt(address)
@@ -459,6 +472,7 @@ class Master:
             events = (*events, Moved(session))
         # A repeat from the same address takes nothing back: its configuration may be here already.
         session.heard = now
+        session.proved = proved
         self.logins += 1
         entrance.send(homebrew.Acknowledge(session.wireID), address)
         return events
@@ -474,6 +488,8 @@ class Master:
         session.running = True
         session.heard = now
         session.station = message
+        if first and now + self._peerTimeout < session.watched:
+            self._watch(session, now + self._peerTimeout)
         entrance.send(homebrew.Acknowledge(session.wireID), address)
         return (Configured(session, first),)
 
@@ -542,6 +558,10 @@ class Master:
         return Closed(session, reason)
 
     def _watch(self, session: Session, due: float) -> None:
+        """
+        Look at a session at this time, and not when it was to be looked at until now.
+        """
+        session.watched = due
         self._serial += 1
         heappush(self._deadlines, (due, self._serial, session))
 
@@ -551,3 +571,9 @@ class Master:
         """
         said = homebrew.packID(peerID) + period.to_bytes(8, "big", signed=True) + address
         return blake2s(said, key=self._secret[:32], digest_size=4).digest()
+
+    def _mark(self, passphrase: bytes) -> bytes:
+        """
+        What tells passphrases apart without telling them.
+        """
+        return blake2s(passphrase, key=self._secret[:32], digest_size=16, person=b"proved").digest()

@@ -49,7 +49,7 @@ def parseOptions(text: str) -> Options:
     static: dict[int, dict[int, None]] = {}
     values: dict[str, str] = {}
     unknown: list[str] = []
-    for part in text.split(";"):
+    for part in _unquoted(text).split(";"):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         name = key.upper()
         if not name and not value:
@@ -74,6 +74,14 @@ def parseOptions(text: str) -> Options:
         disconnect=_truth(values.get("DISC", "")) is True,
         unknown=tuple(unknown),
     )
+
+
+def _unquoted(text: str) -> str:
+    """
+    A text without the quotes around it, which some programs send as they stand in their files.
+    """
+    bare = text.strip()
+    return bare[1:-1] if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'" else text
 
 
 def _addTalkgroups(talkgroups: dict[int, None], key: str, value: str) -> list[str]:

@@ -67,6 +67,26 @@ ENDED = {
     "reason": "silence",
 }
 del ENDED["listeners"]
+COUNTERS = {
+    "router": {"dropped": {"slot busy": 3}},
+    "homebrew": {
+        "logins": 5,
+        "dropped": {"truncated": 1, "wrong key": 20},
+        "sockets": [
+            {
+                "address": "0.0.0.0:62031",
+                "received": 1000,
+                "too_long": 1,
+                "kernel_drops": 2,
+                "receive_errors": 0,
+                "failed": 3,
+                "sent": 900,
+                "send_drops": 4,
+                "send_errors": 5,
+            }
+        ],
+    },
+}
 
 
 class AskTestCase(SocketTestCase):
@@ -170,6 +190,36 @@ class AnswerTests(AskTestCase):
             "00000001  2340001  radio 2340009  data   2340002     2  12.0 s      20     0  silence",
         )
 
+    async def test_counters(self) -> None:
+        """
+        A line for each reason for which something was dropped, the most frequent first, and one
+        for each socket; a node without hotspots has none.
+        """
+        self.answer(counters={"counters": COUNTERS})
+        self.assertEqual(await self.command("counters", "-s", self.path), 0)
+        self.assertEqual(
+            self.out.splitlines(),
+            [
+                "WHERE     DROPPED    TIMES",
+                "router    slot busy      3",
+                "homebrew  wrong key     20",
+                "homebrew  truncated      1",
+                "",
+                (
+                    "SOCKET         RECEIVED  TOO LONG  KERNEL DROPS  FAILED  SENT  SEND DROPS  "
+                    "SEND ERRORS"
+                ),
+                (
+                    "0.0.0.0:62031      1000         1             2       3   900           4"
+                    "            5"
+                ),
+            ],
+        )
+        self.path += "2"
+        self.answer(counters={"counters": {"router": {"dropped": {}}}})
+        self.assertEqual(await self.command("counters", "-s", self.path), 0)
+        self.assertEqual(len(self.out.splitlines()), 3)
+
     async def test_nothing(self) -> None:
         """
         Where nothing is to be told there is the heading.
@@ -254,7 +304,13 @@ class NoAnswerTests(AskTestCase):
 
         self.patch(ask.UnixConnection, "connect", forbidden)  # root may connect to anything
         line = await self.refused("peers", "--socket", self.path)
-        self.assertIn("you may not use", line)
+        self.assertEqual(
+            line,
+            f"you may not use {self.path} (its folder has mode 0700); see control_group in the "
+            "guide",
+        )
+        line = await self.refused("peers", "--socket", f"{self.folder}/none/node.sock")
+        self.assertIn("node.sock; see", line)
 
     async def test_older(self) -> None:
         """

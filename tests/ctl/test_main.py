@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 
+from bmff.ctl import main as main_
 from bmff.ctl.main import main
 from bmff.keys import Secrets
 from tests.ctl.case import CtlTestCase
@@ -39,7 +41,7 @@ class WordsTests(CtlTestCase):
         Help names every command, and each command's help how it is called.
         """
         self.assertEqual(self.helped().splitlines()[0], "Usage: bmffctl COMMAND [options]")
-        for command in ("check", "peers", "calls", "hotspot"):
+        for command in ("check", "peers", "calls", "counters", "hotspot"):
             self.assertIn(f"\n    {command} ", self.out)
         for command, words in (
             ("check", "FILE"),
@@ -60,6 +62,28 @@ class WordsTests(CtlTestCase):
             self.command(*command, "--help")
         self.assertEqual(caught.exception.code, 0)
         return self.out
+
+    def test_version(self) -> None:
+        """
+        The version is that of bmff, not of the library that reads the words.
+        """
+        with self.assertRaises(SystemExit) as caught:
+            self.command("--version")
+        self.assertEqual(caught.exception.code, 0)
+        self.assertEqual(self.out, f"bmff {version('bmff')}\n")
+
+    def test_notInstalled(self) -> None:
+        """
+        A tree of sources has no version.
+        """
+
+        def missing(name: str) -> str:
+            raise PackageNotFoundError(name)
+
+        self.patch(main_, "version", missing)
+        with self.assertRaises(SystemExit):
+            self.command("--version")
+        self.assertEqual(self.out, "bmff, not installed\n")
 
     def test_pipe(self) -> None:
         """
@@ -146,3 +170,21 @@ class CheckTests(CtlTestCase):
         os.chmod(secrets, 0o644)
         self.assertEqual(self.command("check", str(path)), 1)
         self.assertIn("chmod 600", self.err)
+
+    def test_missingPasswords(self) -> None:
+        """
+        Each place that names a password which the secrets do not have is a mistake; what stands
+        there is not shown, as it may be a password.
+        """
+        path = self.home.node(
+            more='password = "s3cr37"\n[homebrew.peer.7]\npassword = "s3cr38"\n'
+            '[homebrew.peer.8]\npassword = "hotspots"\n[homebrew.peer.9]\nsingle = true\n'
+        )
+        self.assertEqual(self.command("check", str(path)), 0)  # no secrets are there yet
+        secrets = Secrets.create(self.home.state / "secrets.toml").path
+        self.assertEqual(self.command("check", str(path)), 1)
+        message = f"names an id that is not in [homebrew] of {secrets}"
+        self.assertEqual(
+            self.err.splitlines(),
+            [f"homebrew.password: {message}", f"homebrew.peer.7.password: {message}"],
+        )

@@ -15,17 +15,21 @@ from bmff.dmr.talkeralias import encodeTalkerAlias
 from bmff.dmr.voice import voiceCall
 from bmff.events import (
     CallEnded,
+    DuplicatePeerSeen,
     Event,
     LoginRefused,
+    OptionsNotUnderstood,
     PeerLost,
+    PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
     SubscriptionChanged,
     TalkerAliasReceived,
 )
-from bmff.protocols.homebrew import HomeBrew
+from bmff.protocols.homebrew import LONGEST_COMPLAINT, HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
+from bmff.sockets.addresses import formatAddress
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.wire.homebrew import AliasBlock, OptionsText, RadioPosition, Station
@@ -52,11 +56,12 @@ class SomeAccess:
     """
 
     def __init__(self) -> None:
+        self.password = PASSWORD
         self.refused: dict[int, str] = {}
         self.peers: dict[int, SomeSettings] = {}
 
     def passphrase(self, peerID: int) -> bytes | None:
-        return None if peerID in self.refused else PASSWORD
+        return None if peerID in self.refused else self.password
 
     def refusal(self, peerID: int) -> str | None:
         return self.refused.get(peerID)
@@ -328,6 +333,82 @@ class LoginTests(HomeBrewTestCase):
         self.assertEqual((one.running, other.running), (False, True))
         self.assertIn(PeerLost(1, "N1", "banned"), self.events)
         self.assertIn(SubscriptionChanged(2, 2, (2350,), ()), self.events)
+
+    def test_passwordChanged(self) -> None:
+        """
+        When the password changes those leave who logged in with the one before, and those stay
+        who know the new one; nobody leaves twice.
+        """
+        self.hotspot(1)
+        self.access.password = b"another"
+        new = self.hotspot(2, password=b"another")
+        for _ in range(2):
+            self.homebrew.reviewAccess()
+            self.advance(0.1)
+        self.assertTrue(new.running)
+        lost = [event for event in self.events if isinstance(event, PeerLost)]
+        self.assertEqual(lost, [PeerLost(1, "N1", "its password has changed")])
+
+    def test_moved(self) -> None:
+        """
+        A hotspot whose address changes is told with the new one, before it is here again.
+        """
+        hotspot = self.hotspot(7)
+        hotspot.move()
+        self.events.clear()
+        self.clock.pump([0.1] * 250)
+        self.assertTrue(hotspot.running)
+        address = formatAddress(hotspot.port.address)
+        self.assertEqual(
+            self.events, [PeerMoved(7, "N7", address), PeerRegistered(7, "N7", address)]
+        )
+
+    def test_twoOfOneID(self) -> None:
+        """
+        Two hotspots that take one ID from each other are told of once a minute, as long as they
+        do.
+        """
+        self.hotspot(7)
+        other = self.hotspot(7, host="198.51.100.2")
+        self.clock.pump([0.1] * 3000)
+        told = [event for event in self.events if isinstance(event, DuplicatePeerSeen)]
+        self.assertIn(len(told), (4, 5))
+        self.assertEqual((told[0].peer, told[0].callsign), (7, "N7"))
+        moved = [event for event in self.events if isinstance(event, PeerMoved)]
+        self.assertGreater(len(moved), 10)
+        other.vanish()
+        self.clock.pump([0.1] * 300)
+        self.events.clear()
+        self.clock.pump([0.1] * 1200)
+        self.assertEqual(self.events, [])
+
+    def test_movesNowAndThen(self) -> None:
+        """
+        A hotspot whose address changes every minute is no two hotspots.
+        """
+        hotspot = self.hotspot(7)
+        for _ in range(6):
+            hotspot.move()
+            self.clock.pump([0.1] * 600)
+        moved = [event for event in self.events if isinstance(event, PeerMoved)]
+        self.assertEqual(len(moved), 6)
+        self.assertEqual([one for one in self.events if isinstance(one, DuplicatePeerSeen)], [])
+
+    def test_optionsNotUnderstood(self) -> None:
+        """
+        What is not understood of options is told when it changes, printable and not at length.
+        """
+        hotspot = self.hotspot(7)
+        for text in ("TS2=x", "TS2=x;TS1=91", "TS2=91", "TS2=x", "A\t=1;" + "B" * 250):
+            hotspot.client.sendOptions(text)
+            hotspot.flush()
+            self.advance(0.1)
+        told = [event for event in self.events if isinstance(event, OptionsNotUnderstood)]
+        self.assertEqual([one.text for one in told[:2]], ["TS2=x", "TS2=x"])
+        (last,) = told[2:]
+        self.assertTrue(last.text.isprintable())
+        self.assertTrue(last.text.endswith("BBB..."))
+        self.assertEqual(len(last.text), LONGEST_COMPLAINT)
 
     def test_optionsNotAllowed(self) -> None:
         """

@@ -18,12 +18,15 @@ from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
+from bmff.sockets.datagrams import DatagramPort
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.web.control import controlSite
+from bmff.web.counters import CountersView
 from bmff.web.resource import View
 from bmff.web.views import RECENT_CALLS, CallsView, Moments, PeersView
 from bmff.wire.homebrew import Station
+from tests.sockets.ports import ReadingClock
 from tests.web.case import SocketTestCase
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC, when the clocks of these tests are at 0
@@ -183,6 +186,7 @@ class PeersTests(SynchronousTestCase):
                 "url": "https://example.org",
                 "software": "20260101",
                 "package": "MMDVM",
+                "options_unknown": [],
                 "slots": {
                     "1": {"static": [91, 2350], "dynamic": [], "call": None},
                     "2": {"static": [91], "dynamic": [777], "call": "0000beef"},
@@ -211,6 +215,14 @@ class PeersTests(SynchronousTestCase):
         for name in ("rx_frequency", "power", "colour_code", "latitude", "height"):
             self.assertIsNone(peer[name], name)
         self.assertEqual((peer["callsign"], peer["location"], peer["url"]), ("", "", ""))
+
+    def test_options(self) -> None:
+        """
+        What was not understood of a peer's options is told as it came.
+        """
+        self.node.hotspot(STATION, "TS2=91;BREW=1;TS1=x")
+        (peer,) = self.node.peers()["peers"]
+        self.assertEqual(peer["options_unknown"], ["BREW=1", "TS1=x"])
 
     def test_order(self) -> None:
         """
@@ -337,6 +349,55 @@ class CallsTests(SynchronousTestCase):
             [int(call["stream"], 16) for call in self.node.calls()["ended"]],
             list(range(RECENT_CALLS + 5, 5, -1)),
         )
+
+
+class CountersTests(SynchronousTestCase):
+    """
+    What is said of datagrams and frames.
+    """
+
+    def test_none(self) -> None:
+        """
+        A node without hotspots has only the router's counters.
+        """
+        view = CountersView(Node().router, None, ())
+        self.assertEqual(view(), {"counters": {"router": {"dropped": {}}}})
+
+    def test_counted(self) -> None:
+        """
+        What was dropped is told by its reason, and each socket that is there with its datagrams.
+        """
+        node = Node()
+        ports: list[DatagramPort] = []
+        view = CountersView(node.router, node.homebrew.master, ports)
+        node.hotspot(STATION).port.sendTo(b"BREW", node.port.address)
+        node.advance(0.1)
+        node.router.dropped["slot busy"] += 2
+        port = DatagramPort(ReadingClock(), "127.0.0.1", 0, node.homebrew.port())
+        self.addCleanup(port.stopListening)
+        ports.append(port)
+        port.received, port.sent, port.sendErrors = 7, 5, 1
+        content = view()["counters"]
+        self.assertEqual(content["router"], {"dropped": {"slot busy": 2}})
+        self.assertEqual(content["homebrew"]["logins"], 1)
+        self.assertEqual(sum(content["homebrew"]["dropped"].values()), 1)
+        self.assertEqual(
+            content["homebrew"]["sockets"],
+            [
+                {
+                    "address": f"127.0.0.1:{port.port}",
+                    "received": 7,
+                    "too_long": 0,
+                    "kernel_drops": 0,
+                    "receive_errors": 0,
+                    "failed": 0,
+                    "sent": 5,
+                    "send_drops": 0,
+                    "send_errors": 1,
+                }
+            ],
+        )
+        self.assertEqual(json.loads(json.dumps(content)), content)
 
 
 class SocketTests(SocketTestCase):

@@ -54,9 +54,10 @@ class EverybodyBut:
 
     def __init__(self, *refused: int) -> None:
         self.refused = set(refused)
+        self.password = PASSWORD
 
     def passphrase(self, peerID: int) -> bytes | None:
-        return None if peerID in self.refused else PASSWORD
+        return None if peerID in self.refused else self.password
 
     def refusal(self, peerID: int) -> str | None:
         return "banned" if peerID in self.refused else None
@@ -331,6 +332,54 @@ class SessionTests(MasterTestCase):
             self.now += 30
             self.assertTrue(self.alive())
             self.assertEqual(self.master.timeout(self.now), ())
+
+    def test_shortPatience(self) -> None:
+        """
+        A master with little patience has it from the configuration on, not from the end of the
+        time that a login gets.
+        """
+        self.master = Master(self.admission, bytes(32), peerTimeout=15.0)
+        self.entrance = self.master.entrance()
+        self.logIn()
+        self.now += 14.9
+        self.assertEqual(self.master.timeout(self.now), ())
+        self.now += 0.1
+        self.assertLessEqual(self.master.deadline(), self.now)
+        self.events += self.master.timeout(self.now)
+        self.assertEqual(self.closed(), [(ID, "silent")])
+
+    def test_oneDeadline(self) -> None:
+        """
+        However often a session moves and is configured, one deadline of it is left.
+        """
+        for number in range(20):
+            self.logIn(address=b"%d" % number)
+        before = self.master.deadline()
+        for _ in range(5):
+            self.now += 50
+            self.say(Ping(ID), b"19")
+            self.assertEqual(self.master.timeout(self.now), ())
+        self.assertGreater(self.master.deadline(), before)
+        self.assertEqual(len(self.master._deadlines), 1)
+
+    def test_passphraseChanged(self) -> None:
+        """
+        A session knows by which passphrase it was opened, not the passphrase itself; a new login
+        under the new one counts, an attempt under another does not.
+        """
+        session = self.master.session(ID)
+        assert session is not None
+        self.assertFalse(self.master.passphraseChanged(session))
+        self.assertNotIn(PASSWORD, session.proved)
+        self.assertEqual(len(session.proved), 16)
+        self.admission.password = b"another"
+        self.assertTrue(self.master.passphraseChanged(session))
+        self.key()
+        self.assertTrue(self.master.passphraseChanged(session))
+        self.key(password=b"another")
+        self.assertFalse(self.master.passphraseChanged(session))
+        self.admission.refused.add(ID)
+        self.assertTrue(self.master.passphraseChanged(session))
 
     def test_close(self) -> None:
         """

@@ -56,6 +56,22 @@ class ParseTests(SynchronousTestCase):
         """
         self.assertTrue(parseOptions(EXAMPLES[3]).disconnect)
 
+    def test_quotes(self) -> None:
+        """
+        Quotes around the whole, which some programs send as they stand in their files, are none
+        of it; one pair alone, and no other.
+        """
+        for text in ('"TS2=91;SINGLE=1"', "'TS2=91;SINGLE=1'", ' "TS2=91;SINGLE=1" '):
+            self.assertEqual(parseOptions(text), Options(static={2: (91,)}, single=True), text)
+        for text, unknown in (
+            ('"TS2=91', ('"TS2=91',)),
+            ('""TS2=91""', ('"TS2=91"',)),
+            ("\"TS2=91'", ("\"TS2=91'",)),
+            ('"', ('"',)),
+            ('""', ()),
+        ):
+            self.assertEqual(parseOptions(text).unknown, unknown, text)
+
     def test_tolerance(self) -> None:
         """
         Case, blanks, empty parts, empty values, zeros and doubles do no harm.

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from bmff.errors import ProtocolError
 from bmff.wire.fastforward.messages import Acknowledgement, Segment
 
 SEGMENT_SIZE: Final = 1100  # bytes, so that one fits into a packet beside a measurement
@@ -110,10 +109,12 @@ class ControlReceiver:
     The receiving half.
 
     @ivar due: whether an acknowledgement is to be sent.
+    @ivar refused: control messages that were larger than any may be, and passed over.
     """
 
     def __init__(self) -> None:
         self.due = False
+        self.refused = 0
         self._number = 0
         self._early: dict[int, Segment] = {}
         self._part: list[bytes] = []
@@ -124,7 +125,6 @@ class ControlReceiver:
         Take a segment.
 
         @return: the control messages that are whole now, in order.
-        @raise ProtocolError: a message would be larger than any may be.
         """
         self.due = True
         ahead = segment.number - self._number
@@ -135,11 +135,15 @@ class ControlReceiver:
         while (following := self._early.pop(self._number + 1, None)) is not None:
             self._number += 1
             self._size += len(following.data)
-            if self._size > LARGEST_MESSAGE:
-                raise ProtocolError("control message too large")
-            self._part.append(following.data)
+            if self._size <= LARGEST_MESSAGE:
+                self._part.append(following.data)
+            else:
+                self._part.clear()
             if following.last:
-                whole.append(b"".join(self._part))
+                if self._size <= LARGEST_MESSAGE:
+                    whole.append(b"".join(self._part))
+                else:
+                    self.refused += 1
                 self._part.clear()
                 self._size = 0
         return whole

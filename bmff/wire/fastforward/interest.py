@@ -45,12 +45,13 @@ class Interest:
 
     def change(self, added: Iterable[int], removed: Iterable[int]) -> bytes | None:
         """
-        Change one's own interest.
+        Change one's own interest. What would be more than L{LARGEST} is left out.
 
         @return: the change as a message; L{None} when there is none.
         """
         new = sorted({each for each in added if not isLocal(each)} - self.talkgroups)
         gone = sorted(self.talkgroups & set(removed))
+        del new[LARGEST - len(self.talkgroups) + len(gone) :]
         if not new and not gone:
             return None
         self._apply(new, gone)

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from bmff.dmr.frame import Frame
 from bmff.errors import ProtocolError
-from bmff.wire.fastforward.control import ControlReceiver, ControlSender
+from bmff.wire.fastforward.control import ControlReceiver, ControlSender, Full
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.messages import (
     Acknowledgement,
@@ -35,6 +35,7 @@ APPLICATION: Final = 3
 WHOLE_WANTED: Final = 4
 MOST_LOCATIONS: Final = 1000  # in one message
 LONGEST_NAME: Final = 64  # bytes of an application message's handler
+PATIENCE: Final = 5.0  # seconds that interests may differ, and between two requests for the whole
 
 _location = Struct(">IIBI")
 
@@ -142,7 +143,8 @@ class Link:
         self._watcher = watcher
         self._sender = ControlSender()
         self._receiver = ControlReceiver()
-        self._wholeAsked = False
+        self._agreedAt = now  # when the interest was last known to be that of the other end
+        self._askedAt = -inf
         self.takeFrame: Callable[[Frame, float], None] = self._strayFrame
         self.sendControl(INTEREST, state.interest.whole())
 
@@ -205,7 +207,9 @@ class Link:
         Send what is queued.
         """
         path = self.path
-        if path is None:
+        if path is None or path.blocked:
+            if path is not None:
+                path.flush(now)
             return
         if self._receiver.due:
             path.sendMessage(self._receiver.acknowledgement())
@@ -218,7 +222,7 @@ class Link:
         """
         When L{flush} has control messages to repeat.
         """
-        if self.path is None or not self._sender.queued:
+        if self.path is None or self.path.blocked or not self._sender.queued:
             return inf
         return self._sender.deadline(self.path.roundTrip or 0.0)
 
@@ -260,12 +264,11 @@ class Link:
         self.seenAt = measurement.seenAt
         self.capabilities = measurement.capabilities
         known = self.interest
-        if (
-            self.ready
-            and measurement.interestVersion == known.version
-            and measurement.interestDigest != known.digest
-        ):
-            self._askWhole()
+        same = measurement.interestVersion == known.version
+        if not self.ready or (same and measurement.interestDigest == known.digest):
+            self._agreedAt = now
+        elif same or now >= self._agreedAt + PATIENCE:
+            self._askWhole(now)
 
     def makeMeasurement(self, path: Path, now: float) -> Measurement:
         """
@@ -286,7 +289,7 @@ class Link:
         try:
             match kind:
                 case b"\x01":
-                    self._interestReceived(body)
+                    self._interestReceived(body, now)
                 case b"\x02":
                     self._watcher.locationsReceived(self, _decodeLocations(body), now)
                 case b"\x03":
@@ -297,14 +300,16 @@ class Link:
                     self.dropped["unknown control message"] += 1
         except ProtocolError as error:
             self.dropped[error.reason] += 1
+        except Full:
+            self.dropped["control queue full"] += 1
 
-    def _interestReceived(self, body: bytes) -> None:
+    def _interestReceived(self, body: bytes, now: float) -> None:
         change = self.interest.take(body)
         if change is None:
-            self._askWhole()
+            self._askWhole(now)
             return
         self.ready = True
-        self._wholeAsked = False
+        self._askedAt = -inf
         self._watcher.interestChanged(self, *change)
 
     def _applicationReceived(self, body: bytes) -> None:
@@ -314,10 +319,13 @@ class Link:
         name = body[1 : 1 + size].decode("utf-8", "replace")
         self._watcher.applicationReceived(self, name, body[1 + size :])
 
-    def _askWhole(self) -> None:
-        if not self._wholeAsked:
-            self._wholeAsked = True
-            self.sendControl(WHOLE_WANTED, b"")
+    def _askWhole(self, now: float) -> None:
+        if now >= self._askedAt + PATIENCE:
+            self._askedAt = now
+            try:
+                self.sendControl(WHOLE_WANTED, b"")
+            except Full:
+                self.dropped["control queue full"] += 1
 
 
 def _decodeLocations(body: bytes) -> list[RadioLocation]:

@@ -20,6 +20,7 @@ from bmff.wire.fastforward.messages import (
     FRAME_SIZE,
     HEAD_SIZE,
     TIME_SIZE,
+    Challenge,
     Measurement,
     Message,
     bodyAt,
@@ -32,11 +33,17 @@ from bmff.wire.fastforward.session import HEADER_SIZE, READ_AFTER, TAG_SIZE, Ses
 BUSY: Final = 0.25  # seconds between two measurements while a call is on
 IDLE: Final = 1.0  # seconds between two measurements else
 STILL_BUSY: Final = 1.0  # seconds after the last frame that a path counts as busy
-SILENCE: Final = 3.5  # seconds without a packet after which a path is dead
+SILENCE: Final = 3.0  # seconds without a packet after which an idle path is probed
+BUSY_SILENCE: Final = 1.0  # seconds after which a busy one is
+PROBES: Final = 3  # that go unanswered until a path is dead
+PROBE_INTERVAL: Final = 0.05  # seconds between two probes at the least; twice the round trip else
+PROBE: Final = Challenge(0)  # who lives answers it in the same turn
 LARGEST_PACKET: Final = 1400  # bytes on datagrams, so that none is cut up on its way
 LARGEST_STREAM_PACKET: Final = 16_384  # bytes where the transport has no such limit
 LONGEST_WAIT: Final = 0.12  # seconds that a frame waits for a transport that is full
 MOST_WAITING: Final = 64  # frames
+MOST_ENDS: Final = 64  # terminators that wait in addition
+MOST_OLD: Final = 3  # sessions that were replaced and are still read
 _MASK: Final = 0xFFFFFFFF
 _KIND: Final = 11  # offset of a frame's flags in its message
 _END: Final = DATA_SYNC | TERMINATOR
@@ -99,6 +106,7 @@ class Path:
     @ivar framesSent: how many.
     @ivar framesReceived: how many.
     @ivar framesDropped: how many did not leave because the transport was full.
+    @ivar blocked: whether the transport has refused a packet and takes none at the moment.
     @ivar dropped: packets that had no effect, by reason.
     """
 
@@ -130,14 +138,15 @@ class Path:
         )
         self._current: Session | None = None
         self._next: Session | None = None
-        self._previous: Session | None = None
-        self._previousUntil = 0.0
+        self._old: list[tuple[Session, float]] = []  # each with when it is not read any more
         self._queue: list[bytes] = []
         self._queued = 0  # bytes in it
-        self._blocked = False
+        self.blocked = False
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._lastFrame = -inf
         self._measureAt = inf
+        self._probes = 0  # sent since something was heard
+        self._probeAt = -inf
         self._echo: tuple[int, float] | None = None
         self._reported = (0, 0)
 
@@ -153,7 +162,7 @@ class Path:
         """
         The session indexes that are still read.
         """
-        sessions = (self._current, self._next, self._previous)
+        sessions = (self._current, self._next, *(old for old, _ in self._old))
         return tuple(session.localIndex for session in sessions if session is not None)
 
     def isBusy(self, now: float) -> bool:
@@ -178,14 +187,17 @@ class Path:
         self._next = session
 
     def _promote(self, session: Session, now: float) -> None:
-        if self._current is not None:
-            self._previous = self._current
-            self._previousUntil = now + READ_AFTER
+        for old in (self._current, self._next):
+            if old is not None and old is not session:
+                self._old.append((old, now + READ_AFTER))
+        del self._old[:-MOST_OLD]
         self._current = session
         self._next = None
         self._reported = (0, 0)
         if self._measureAt == inf:
             self._measureAt = now + BUSY
+        if self._waiting and not self.blocked:
+            self.writable(now)
 
     # Out.
 
@@ -213,7 +225,7 @@ class Path:
         if not queue:
             return
         session = self._current
-        if self._blocked or session is None or not session.mayStillSend(now):
+        if self.blocked or session is None or not session.mayStillSend(now):
             self._hold(now)
             return
         self._queue = []
@@ -221,10 +233,10 @@ class Path:
         parts = [queue] if self._queued <= self._limit else self._parts(queue)
         self._queued = 0
         for part in parts:
-            if self._blocked:
+            if self.blocked:
                 self._queue += part
                 continue
-            if part[0][0] == FRAME:
+            if part[0][0] == FRAME or any(message[0] == FRAME for message in part):
                 self._lastFrame = now
                 self.framePackets += 1
             self._sendPacket(session, stamp + b"".join(part), part)
@@ -246,7 +258,7 @@ class Path:
         if self._send(session.seal(messages)):
             self.packetsSent += 1
         elif self.traits.reliable:
-            self._blocked = True
+            self.blocked = True
             self._queue += queue
         else:
             self.framesDropped += sum(message[0] == FRAME for message in queue)
@@ -263,27 +275,37 @@ class Path:
             else:
                 kept.append(message)
         self._queue = kept
-        while self._waiting and (
-            len(self._waiting) > MOST_WAITING or now > self._waiting[0][0] + LONGEST_WAIT
-        ):
-            at, message = self._waiting.popleft()
-            if message[_KIND] & (KIND | DATA_TYPE) == _END and now <= at + SILENCE:
-                kept.append(message)  # the end of a call is worth more than its middle
+        self._queued = sum(map(len, kept))
+        surplus = len(self._waiting) - MOST_WAITING
+        if surplus <= 0 and (not self._waiting or now <= self._waiting[0][0] + LONGEST_WAIT):
+            return
+        ends = 0
+        waiting: deque[tuple[float, bytes]] = deque()
+        for at, message in reversed(self._waiting):
+            if len(waiting) - ends < MOST_WAITING and now <= at + LONGEST_WAIT:
+                waiting.appendleft((at, message))
+            elif _isEnd(message) and now <= at + SILENCE and ends < MOST_ENDS:
+                waiting.appendleft((at, message))  # worth more than the middle of a call
+                ends += 1
             else:
                 self.framesDropped += 1
-        self._queued = sum(map(len, kept))
+        self._waiting = waiting
 
     def writable(self, now: float) -> None:
         """
         The transport takes packets again.
         """
-        self._blocked = False
+        self.blocked = False
         self._hold(now)
-        held = [message for _, message in self._waiting]
-        self._waiting.clear()
-        self._queue = held + self._queue
+        held, self._waiting = self._waiting, deque()
+        self._queue = [message for _, message in held] + self._queue
         self._queued += len(held) * FRAME_SIZE
         self.flush(now)
+        if self._waiting:  # refused again: what waits still has waited since it was first refused
+            since = [at for at, _ in held][-len(self._waiting) :]
+            self._waiting = deque(
+                (at, message) for at, (_, message) in zip(since, self._waiting, strict=True)
+            )
 
     # In.
 
@@ -295,6 +317,7 @@ class Path:
             messages = self._open(packet, now)
             self.packetsReceived += 1
             self.heard = now
+            self._probes = 0
             at, end = TIME_SIZE, len(messages)
             while at < end:
                 if messages[at] == FRAME:
@@ -316,13 +339,14 @@ class Path:
         current = self._current
         if current is not None and current.localIndex == index:
             return current.open(packet)
-        following, previous = self._next, self._previous
+        following = self._next
         if following is not None and following.localIndex == index:
             messages = following.open(packet)
             self._promote(following, now)
             return messages
-        if previous is not None and previous.localIndex == index and now < self._previousUntil:
-            return previous.open(packet)
+        for old, until in self._old:
+            if old.localIndex == index and now < until:
+                return old.open(packet)
         raise ProtocolError("unknown session")
 
     def _messageReceived(self, message: Message | None, now: float) -> None:
@@ -357,23 +381,38 @@ class Path:
         """
         When L{timeout} is to be called at the latest.
         """
-        return min(self._measureAt, self.heard + SILENCE)
+        silence = BUSY_SILENCE if self.heard < self._lastFrame + STILL_BUSY else SILENCE
+        return min(self._measureAt, max(self.heard + silence, self._probeAt))
 
     def timeout(self, now: float) -> bool:
         """
-        Send a measurement if one is due.
+        Send a measurement or a probe if one is due.
 
         @return: whether the path is alive.
         """
-        if now >= self.heard + SILENCE:
-            return False
+        silence = BUSY_SILENCE if self.heard < self._lastFrame + STILL_BUSY else SILENCE
+        if now >= self.heard + silence and now >= self._probeAt:
+            if self._probes == PROBES or self._current is None:
+                return False
+            self._probes += 1
+            self._probeAt = now + max(PROBE_INTERVAL, 2 * (self.roundTrip or 0.0))
+            if not self.blocked:
+                self.sendMessage(PROBE)
+                self.flush(now)
         if now >= self._measureAt:
             self._measure(now)
         return True
 
+    def stalled(self, now: float) -> None:
+        """
+        This end has not looked for a while: what it has not heard says nothing.
+        """
+        self.heard = now
+        self._probes = 0
+
     def _measure(self, now: float) -> None:
         self._measureAt = now + (BUSY if self.isBusy(now) else IDLE)
-        if self._current is not None:
+        if self._current is not None and not self.blocked:
             self.sendMessage(self.owner.makeMeasurement(self, now))
             self.flush(now)
 
@@ -405,3 +444,10 @@ class Path:
             seenAt=texts[0],
             capabilities=texts[1],
         )
+
+
+def _isEnd(message: bytes) -> bool:
+    """
+    Whether a frame's message ends its call.
+    """
+    return message[_KIND] & (KIND | DATA_TYPE) == _END

@@ -1,0 +1,426 @@
+"""
+Tests that C{docs/fastforward.md} says what the code does: its examples, its tables, its numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from types import ModuleType
+from typing import Final
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from bmff import cluster, linkservice
+from bmff.dmr.numbers import isLocal
+from bmff.protocols import connection, fastforward
+from bmff.router import locations, remains, router
+from bmff.sockets import descriptor
+from bmff.transports import connected, udp, unix
+from bmff.wire.fastforward import (
+    control,
+    cookie,
+    handshake,
+    interest,
+    link,
+    messages,
+    noise,
+    path,
+    prologue,
+    session,
+)
+from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.link import RadioLocation
+from bmff.wire.fastforward.messages import (
+    Acknowledgement,
+    Answer,
+    Challenge,
+    Goodbye,
+    Measurement,
+    Segment,
+)
+from bmff.wire.fastforward.prologue import Prologue
+from tests.conversation import CHALLENGE, Conversation
+
+DOCUMENT: Final = pathlib.Path(__file__).parent.parent / "docs" / "fastforward.md"
+LONGEST_LINE: Final = 120
+
+# Whose constants an implementer has to know, every one of them.
+SPOKEN: Final = (
+    *(control, cookie, handshake, interest, link, messages, noise, path, prologue, session),
+    *(connection, fastforward, cluster),
+)
+
+# The rows of the document's tables of timers and limits, and what they stand for.
+CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
+    "initiation sent anew": (connection, "REPEAT"),
+    "handshake given up": (connection, "GIVE_UP"),
+    "connection without a session": (connection, "UNKNOWN_TIME"),
+    "between challenges": (connection, "CHALLENGE_INTERVAL"),
+    "session age at which its initiator rekeys": (session, "REKEY_INITIATOR"),
+    "session age at which its responder rekeys": (session, "REKEY_RESPONDER"),
+    "packets after which the initiator rekeys": (session, "REKEY_PACKETS"),
+    "session age at which sending stops": (session, "LIFETIME"),
+    "replaced session still read": (session, "READ_AFTER"),
+    "replaced sessions still read": (path, "MOST_OLD"),
+    "replay window": (session, "WINDOW"),
+    "cookie secret changes": (cookie, "COOKIE_PERIOD"),
+    "initiations without a cookie": (cookie, "LARGEST_RATE"),
+    "time stamps remembered": (handshake, "LARGEST_TIMESTAMPS"),
+    "key gone until its sessions end": (fastforward, "KEY_GRACE"),
+    "boot ID must not come back": (fastforward, "DUPLICATE"),
+    "connections": (fastforward, "MOST_CONNECTIONS"),
+    "coarseness of timers": (fastforward, "TICK"),
+    "measurement while busy": (path, "BUSY"),
+    "measurement while idle": (path, "IDLE"),
+    "busy after a frame": (path, "STILL_BUSY"),
+    "silence until an idle path is probed": (path, "SILENCE"),
+    "silence until a busy path is probed": (path, "BUSY_SILENCE"),
+    "between probes": (path, "PROBE_INTERVAL"),
+    "probes until a path is dead": (path, "PROBES"),
+    "own standstill after which the wait begins anew": (fastforward, "STALL"),
+    "packet on datagrams": (path, "LARGEST_PACKET"),
+    "packet on connections": (path, "LARGEST_STREAM_PACKET"),
+    "frame waits for a full transport": (path, "LONGEST_WAIT"),
+    "frames that wait": (path, "MOST_WAITING"),
+    "terminators that wait in addition": (path, "MOST_ENDS"),
+    "data of a segment": (control, "SEGMENT_SIZE"),
+    "segments under way": (control, "IN_FLIGHT"),
+    "control message": (control, "LARGEST_MESSAGE"),
+    "control messages that wait": (control, "LARGEST_QUEUE"),
+    "first repetition of a segment": (control, "FIRST_REPEAT"),
+    "slowest repetition of a segment": (control, "SLOWEST_REPEAT"),
+    "talkgroups in an interest": (interest, "LARGEST"),
+    "interests may differ, and between requests for the whole": (link, "PATIENCE"),
+    "locations in a message": (link, "MOST_LOCATIONS"),
+    "name of a handler": (link, "LONGEST_NAME"),
+    "environment": (prologue, "LARGEST_ENVIRONMENT"),
+    "key id": (prologue, "LARGEST_KEY_ID"),
+    "transport name": (prologue, "LARGEST_TRANSPORT"),
+    "key": (noise, "KEY_SIZE"),
+    "tag in a handshake": (noise, "TAG_SIZE"),
+    "Noise message beyond its payload": (noise, "OVERHEAD"),
+    "mac1, mac2": (cookie, "MAC_SIZE"),
+    "cookie": (cookie, "COOKIE_SIZE"),
+    "data packet header": (session, "HEADER_SIZE"),
+    "tag of a data packet": (session, "TAG_SIZE"),
+    "send time": (messages, "TIME_SIZE"),
+    "frame message": (messages, "FRAME_SIZE"),
+    "head of any other message": (messages, "HEAD_SIZE"),
+    "higher node ID waits": (cluster, "HIGHER_WAITS"),
+    "first pause after a failure": (cluster, "FIRST_PAUSE"),
+    "longest pause": (cluster, "LONGEST_PAUSE"),
+    "longest pause, configured target": (cluster, "TARGET_PAUSE"),
+    "node's row in the registry counts": (cluster, "ROW_LIFE"),
+    "locations told to a new link": (cluster, "LOCATIONS_TOLD"),
+    "same location told again": (cluster, "LOCATION_INTERVAL"),
+    "between looks at who is missing": (cluster, "TICK"),
+    "first port number": (linkservice, "FIRST_PORT"),
+    "one attempt to connect": (connected, "CONNECT_TIME"),
+    "accepted connection without a handshake": (connected, "STRANGER_TIME"),
+    "such connections": (connected, "MOST_STRANGERS"),
+    "datagram that is read": (udp, "LARGEST"),
+    "paths on UDP": (udp, "MOST_PATHS"),
+    "packet that a stream's length can name": (descriptor, "LARGEST"),
+    "user that is never trusted": (unix, "NOBODY"),
+    "call without frames is over": (router, "SILENCE"),
+    "sequence may go back": (router, "REORDERED"),
+    "stream is ignored after its end": (remains, "OWNED"),
+    "radios whose location is known": (locations, "LARGEST"),
+}
+
+# The rows of the tables of packets, messages and control messages.
+KINDS: Final[dict[str, dict[str, tuple[ModuleType, str]]]] = {
+    "type": {
+        "initiation": (handshake, "INITIATION"),
+        "response": (handshake, "RESPONSE"),
+        "cookie reply": (cookie, "COOKIE"),
+        "data": (session, "DATA"),
+    },
+    "kind": {
+        "frame": (messages, "FRAME"),
+        "segment": (messages, "SEGMENT"),
+        "acknowledgement": (messages, "ACKNOWLEDGEMENT"),
+        "measurement": (messages, "MEASUREMENT"),
+        "goodbye": (messages, "GOODBYE"),
+        "challenge": (messages, "CHALLENGE"),
+        "answer": (messages, "ANSWER"),
+    },
+    "control kind": {
+        "interest": (link, "INTEREST"),
+        "locations": (link, "LOCATIONS"),
+        "application": (link, "APPLICATION"),
+        "whole wanted": (link, "WHOLE_WANTED"),
+    },
+}
+
+_EXAMPLE: Final = re.compile(r"^Example: (.+)\n```hex\n([0-9a-f\n]*)```$", re.MULTILINE)
+
+
+def readExamples(text: str) -> dict[str, bytes]:
+    """
+    The blocks of hex of a document, by the name in the line above each.
+    """
+    found = [(name, bytes.fromhex(block)) for name, block in _EXAMPLE.findall(text)]
+    assert len(found) == text.count("```hex") == len(dict(found)), "a block without its own name"
+    return dict(found)
+
+
+def readTables(text: str) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """
+    The tables of a document: the cells of the head, and those of each row.
+    """
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        head, _, *rows = [
+            [cell.strip() for cell in line.strip("|").split(" | ")] for line in block.splitlines()
+        ]
+        yield head, rows
+
+
+def number(cell: str) -> float:
+    """
+    A number as people write it.
+    """
+    return float(cell.replace(",", ""))
+
+
+def constantsOf(module: ModuleType) -> set[str]:
+    """
+    The public numbers that a module itself defines.
+    """
+    tree = ast.parse(pathlib.Path(str(module.__file__)).read_text())
+    names = (
+        node.target.id
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    )
+    return {
+        name
+        for name in names
+        if not name.startswith("_") and isinstance(getattr(module, name), int | float)
+    }
+
+
+class DocumentCase(SynchronousTestCase):
+    """
+    The document, read.
+    """
+
+    def setUp(self) -> None:
+        self.text = DOCUMENT.read_text()
+        self.tables = list(readTables(self.text))
+        self.examples = readExamples(self.text)
+
+    def rows(self, head: str) -> list[list[str]]:
+        """
+        The rows of all tables whose first column is L{head}.
+        """
+        return [row for cells, rows in self.tables if cells[0] == head for row in rows]
+
+    def converse(self) -> Conversation:
+        """
+        The examples, from the inputs that the document gives.
+        """
+        return Conversation({row[0]: row[1].strip("`") for row in self.rows("input")})
+
+
+class ExampleTests(DocumentCase):
+    """
+    The examples.
+    """
+
+    def test_made(self) -> None:
+        """
+        The code makes each example, to the byte, from the inputs in the document, and the document
+        leaves none out.
+        """
+        made = self.converse().made
+        self.assertEqual(sorted(self.examples), sorted(made))
+        for name, example in self.examples.items():
+            self.assertEqual(example.hex(), made[name].hex(), name)
+
+    def test_handshake(self) -> None:
+        """
+        The responder lets the initiation in, the initiator takes the response and the cookie, and
+        the responder takes the cookie back, from that address alone.
+        """
+        ends, examples = self.converse(), self.examples
+        self.assertEqual(Prologue.decode(examples["a prologue"]), ends.prologue)
+        again = examples["the initiation again, with the cookie"]
+        for initiation in (examples["an initiation"], again):
+            accepted = ends.accept(initiation)
+            self.assertEqual(accepted.prologue, ends.prologue)
+            self.assertEqual(accepted.answer, examples["a response"])
+            self.assertEqual(
+                accepted.established.keys.receive, examples["the key from initiator to responder"]
+            )
+            self.assertEqual(accepted.established.bootID, ends.boots[0])
+        cookie = ends.handshake.cookieReceived(examples["a cookie reply"])
+        self.assertEqual(cookie, examples["the cookie in it"])
+        self.assertTrue(ends.cookies.verify(again, ends.address, ends.now))
+        self.assertFalse(ends.cookies.verify(again, b"elsewhere", ends.now))
+
+    def test_packets(self) -> None:
+        """
+        The responder understands the packets: a measurement, the interest, a location, a frame.
+        """
+        ends = self.converse()
+        hearer = ends.responder
+        for name in sorted(name for name in self.examples if name.startswith("packet ")):
+            hearer.path.packetReceived(self.examples[name], ends.now)
+        self.assertEqual(hearer.path.dropped.total() + hearer.link.dropped.total(), 0)
+        self.assertEqual(hearer.path.packetsReceived, 4)
+        self.assertEqual(hearer.link.capabilities, "tcp,udp,unix")
+        self.assertEqual(hearer.path.remoteLag, 0.00035)
+        place = RadioLocation(2621001, 262100101, 2, 1.5)
+        self.assertEqual(hearer.recorder.heard, [([91, 26200], []), [place]])
+        (frame,) = hearer.frames
+        expected = ends.frame()
+        self.assertEqual((frame.addressing, frame.body), (expected.addressing, expected.body))
+
+    def test_measurement(self) -> None:
+        """
+        The digest in the measurement is that of the interest that follows it.
+        """
+        example = self.examples["the messages of packet 0"]
+        body = messages.bodyAt(example, messages.TIME_SIZE)
+        measurement = messages.decodeMessage(messages.MEASUREMENT, body)
+        assert isinstance(measurement, Measurement)
+        told = Interest()
+        told.take(self.examples["the whole interest"][1:])
+        self.assertEqual(
+            (measurement.interestVersion, measurement.interestDigest), (told.version, told.digest)
+        )
+        self.assertEqual(told.take(self.examples["a change of it"][1:]), ([2621], [91]))
+
+    def test_trusted(self) -> None:
+        """
+        The packet of a trusted path is the header and the messages of the sealed one.
+        """
+        unsealed = self.examples["a frame on a trusted path"]
+        self.assertEqual(unsealed[session.HEADER_SIZE :], self.examples["the messages of packet 3"])
+
+    def test_messages(self) -> None:
+        """
+        The messages that no packet shows are decoded to what the document says.
+        """
+        for name, expected in (
+            ("a goodbye", Goodbye("the node stops")),
+            ("a challenge", Challenge(CHALLENGE)),
+            ("a probe", path.PROBE),
+            ("an answer", Answer(CHALLENGE)),
+        ):
+            data = self.examples[name]
+            decoded = messages.decodeMessage(data[0], messages.bodyAt(data, 0))
+            self.assertEqual(decoded, expected)
+
+
+class NumberTests(DocumentCase):
+    """
+    The numbers in the tables.
+    """
+
+    def test_constants(self) -> None:
+        """
+        Each row of the tables of timers and limits has the value in the code, and none is missing.
+        """
+        rows = self.rows("name")
+        self.assertEqual(sorted(row[0] for row in rows), sorted(CONSTANTS))
+        for name, value, *_ in rows:
+            module, constant = CONSTANTS[name]
+            self.assertEqual(number(value), getattr(module, constant), name)
+
+    def test_kinds(self) -> None:
+        """
+        Packets, messages and control messages have the numbers in the code.
+        """
+        for head, kinds in KINDS.items():
+            rows = {row[1]: int(row[0]) for row in self.rows(head)}
+            expected = {name: getattr(*constant) for name, constant in kinds.items()}
+            self.assertEqual(rows, expected)
+
+    def test_sizes(self) -> None:
+        """
+        Packets and messages can be as short and as long as their tables say, and no other.
+        """
+        text = "x" * 255
+        empty = Measurement(*(0,) * 10)
+        made: dict[str, tuple[messages.Message, messages.Message]] = {
+            "segment": (Segment(1, True, b""), Segment(1, True, bytes(control.SEGMENT_SIZE))),
+            "acknowledgement": (Acknowledgement(0),) * 2,
+            "measurement": (empty, replace(empty, seenAt=text, capabilities=text)),
+            "goodbye": (Goodbye(""), Goodbye(text)),
+            "challenge": (Challenge(0),) * 2,
+            "answer": (Answer(0),) * 2,
+        }
+        sizes = {
+            name: (len(shortest.encode()), len(longest.encode()))
+            for name, (shortest, longest) in made.items()
+        }
+        sizes["frame"] = (len(self.examples["the messages of packet 3"]) - messages.TIME_SIZE,) * 2
+        around = len(self.examples["an initiation"]) - len(self.examples["a prologue"])
+        shortest, longest = (
+            len(Prologue("e" * environment, 0, 0, "k" * key, "t" * transport).encode())
+            for environment, key, transport in ((0, 1, 1), (32, 32, 16))
+        )
+        sizes["initiation"] = (around + shortest, around + longest)
+        sizes["response"] = (len(self.examples["a response"]),) * 2
+        sizes["cookie reply"] = (len(self.examples["a cookie reply"]),) * 2
+        sizes["data"] = (session.HEADER_SIZE + messages.TIME_SIZE, path.LARGEST_STREAM_PACKET)
+        stated = {}
+        for row in (*self.rows("kind"), *self.rows("type")):
+            first, _, last = row[2].partition(" to ")
+            stated[row[1]] = (int(number(first)), int(number(last or first)))
+        self.assertEqual(stated, sizes)
+
+    def test_complete(self) -> None:
+        """
+        Every number that the protocol's modules define is in a table of the document.
+        """
+        known = {
+            *CONSTANTS.values(),
+            *(each for kinds in KINDS.values() for each in kinds.values()),
+        }
+        for module in SPOKEN:
+            for name in constantsOf(module):
+                self.assertIn((module, name), known, f"{module.__name__}.{name}")
+
+    def test_localNumbers(self) -> None:
+        """
+        The talkgroups that never leave a node are those in the table.
+        """
+        local: set[int] = set()
+        for row in self.rows("never leave a node"):
+            first, _, last = row[0].partition(" to ")
+            local |= set(range(int(first), int(last or first) + 1))
+        for talkgroup in (*range(20_000), *range(0xFFFF00, 0x1000000)):
+            self.assertEqual(talkgroup in local, isLocal(talkgroup), talkgroup)
+
+
+class LayoutTests(DocumentCase):
+    """
+    The byte tables, and the text.
+    """
+
+    def test_offsets(self) -> None:
+        """
+        In every byte table a field begins where the one before it ends.
+        """
+        tables = [rows for head, rows in self.tables if head[:2] == ["at", "bytes"]]
+        self.assertGreater(len(tables), 12)
+        for rows in tables:
+            self.assertEqual(rows[0][0], "0")
+            for before, after in pairwise(rows):
+                if before[1].isdigit() and before[0].isdigit():
+                    self.assertEqual(int(after[0]), int(before[0]) + int(before[1]), after)
+
+    def test_lines(self) -> None:
+        """
+        No line of text is too long for a terminal.
+        """
+        for line in self.text.splitlines():
+            self.assertLessEqual(len(line), LONGEST_LINE, line)
