@@ -240,8 +240,8 @@ class LinkService(Service):
         keyID = self._secrets.currentKey() or self._settings.key
         if keyID != self.cluster.keyID:
             self._log.info("links are made under key {key} from now on", key=keyID)
-            self.cluster.keyID = keyID
-            self.fastForward.switchKey(keyID)
+            before, self.cluster.keyID = self.cluster.keyID, keyID
+            self.fastForward.switchKey(keyID, before)
 
     def _notWritten(self, failure: Any) -> None:
         """

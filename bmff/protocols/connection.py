@@ -27,7 +27,7 @@ from bmff.wire.fastforward.messages import Challenge
 from bmff.wire.fastforward.path import Path
 from bmff.wire.fastforward.session import DATA
 
-REPEAT: Final = 0.5  # seconds until an initiation is sent anew
+REPEAT: Final = 0.5  # seconds until an initiation is sent anew, doubled with each further one
 GIVE_UP: Final = 5.0  # seconds until a handshake has failed
 UNKNOWN_TIME: Final = 10.0  # seconds that a connection may go without a session
 CHALLENGE_INTERVAL: Final = 0.25  # seconds
@@ -124,6 +124,7 @@ class Connection:
         self._owner = owner
         self._cookie: bytes | None = None
         self._repeatAt = inf
+        self._pause = REPEAT
         self._giveUpAt = inf
         self._established: Deferred[Connection] | None = None
         self._challenge: tuple[int, IConversation] | None = None
@@ -217,12 +218,14 @@ class Connection:
         self._established = Deferred(lambda _: self.close("given up"))
         self.handshake = self._owner.makeHandshake(self, keyID, key)
         self._giveUpAt = now + GIVE_UP
+        self._pause = REPEAT
         self._sendInitiation(now)
         return self._established
 
     def _sendInitiation(self, now: float) -> None:
         assert self.handshake is not None
-        self._repeatAt = now + REPEAT
+        self._repeatAt = now + self._pause
+        self._pause *= 2  # so that on a long way the answer is not always that to the one before
         self.transport.sendPacket(self.handshake.initiation(self._cookie))
 
     def giveWay(self) -> None:

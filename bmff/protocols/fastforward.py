@@ -550,15 +550,20 @@ class FastForward:
         elif now >= connection.keyGone + KEY_GRACE:
             connection.close("its key was taken out")
 
-    def switchKey(self, keyID: str) -> None:
+    def switchKey(self, keyID: str, before: str | None = None) -> None:
         """
-        Make new sessions under another key, wherever the present one is gone or another is wanted.
+        Make new sessions under another key.
+
+        @param before: only where this one was used, so that a key that two nodes have for
+            themselves is not given up for one that many have; everywhere when absent.
         """
         key = self._keys.fastForwardKey(keyID)
+        if key is None:
+            return
         now = self.now()
         for connection in tuple(self.connections):
-            wanted = key is not None and key.proves(connection.node)
-            if wanted and key is not None and connection.up and connection.keyID != keyID:
+            meant = connection.keyID != keyID and before in {None, connection.keyID}
+            if meant and connection.up and key.proves(connection.node):
                 connection.rekey(keyID, key, now)
 
     def _wall(self) -> int:

@@ -61,7 +61,7 @@ class Locations:
         if known is not None and known.heard >= location.heard:
             if known.heard > location.heard or known.remote is None or location.remote is None:
                 return
-            if known.remote.peerID <= location.remote.peerID:
+            if known.remote.peerID < location.remote.peerID:
                 return
         self.heard(radioID, location)
 

@@ -45,7 +45,7 @@ class Connector:
         waiting = self._waiting = Deferred(self._cancelled)
         try:
             reason = self._socket.connect_ex(address)
-        except (OSError, ValueError, OverflowError) as error:  # it is no address
+        except (OSError, OverflowError) as error:  # it is no address
             self._fail(str(error))
             return waiting
         if reason not in _UNDER_WAY:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from fcntl import ioctl
 from termios import FIONREAD
@@ -88,7 +89,7 @@ NOBODY: Final = Nobody()
 
 
 @implementer(IPathTransport, IReadWriteDescriptor)
-class Connection:
+class Connection(ABC):
     """
     A connected socket, which the connection owns from now on; subclasses say how packets are told
     apart.
@@ -164,17 +165,17 @@ class Connection:
         """
         return f"{self.name} {self.remote}"
 
+    @abstractmethod
     def sendPacket(self, data: bytes) -> bool:
         """
         @see: L{IPathTransport.sendPacket}
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def doRead(self) -> None:
         """
         Drain a bounded part of what is there to the receiver, then flush it.
         """
-        raise NotImplementedError
 
     def _refuse(self) -> bool:
         self.refused += 1
@@ -228,7 +229,7 @@ class Connection:
             except Exception:
                 self._receiverFailed(self._reactor.seconds())
 
-    def moveTo(self, conversation: object) -> None:
+    def moveTo(self, conversation: object) -> None:  # noqa: B027 - nothing is to be added
         """
         A connection does not move.
         """
@@ -295,10 +296,13 @@ class Connection:
 
         @param first: the receiver at the start of the turn.
         """
-        receivers = (first,) if self.receiver is first else (first, self.receiver)
-        for receiver in receivers:
+        try:
+            first.flush()
+        except Exception:
+            self._receiverFailed(now)
+        if self.receiver is not first:
             try:
-                receiver.flush()
+                self.receiver.flush()
             except Exception:
                 self._receiverFailed(now)
 

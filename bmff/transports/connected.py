@@ -6,6 +6,7 @@ of it ends.
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -125,7 +126,7 @@ class Stranger:
 
 
 @implementer(ITransport)
-class ConnectedTransport:
+class ConnectedTransport(ABC):
     """
     A transport on connections. A subclass says how its sockets are bound and connected, and which
     L{Connection} is made of one.
@@ -145,42 +146,43 @@ class ConnectedTransport:
         self._listeners: list[Listener] = []
         self._life = Lifetime()
 
+    @abstractmethod
     def bind(self) -> list[socket.socket]:
         """
         The sockets to accept connections on.
 
         @raise TransportUnavailable: there is none to be had.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def unbind(self) -> None:
         """
-        These sockets are closed.
+        The sockets of L{bind} are closed: remove what they have left.
         """
 
+    @abstractmethod
     async def reach(self, address: str, port: int) -> socket.socket:
         """
         A socket connected to another node.
 
         @raise TransportUnavailable: there is none to be had.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def keyOf(self, sock: socket.socket) -> bytes:
         """
         The other end's address as bytes.
 
         @raise OSError: it is gone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def makeConnection(self, sock: socket.socket, receiver: IPathReceiver) -> Connection:
         """
         A connection on a connected socket.
 
         @raise OSError: the other end is gone.
         """
-        raise NotImplementedError
 
     def listen(self, acceptor: IAcceptor) -> None:
         """

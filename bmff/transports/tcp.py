@@ -72,6 +72,11 @@ class TCPTransport(ConnectedTransport):
             raise
         return sock
 
+    def unbind(self) -> None:
+        """
+        They leave nothing.
+        """
+
     async def reach(self, address: str, port: int) -> socket.socket:
         """
         @see: L{ConnectedTransport.reach}

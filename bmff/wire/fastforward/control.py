@@ -9,6 +9,7 @@ the path has changed.
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from bmff.wire.fastforward.messages import Acknowledgement, Segment
@@ -39,9 +40,9 @@ class ControlSender:
         self.queued = 0
         self.repeated = 0
         self._waiting: deque[Segment] = deque()
-        self._flying: dict[int, tuple[Segment, float]] = {}
+        # By number: the segment, when it is due again, the pause that it has waited by then.
+        self._flying: dict[int, tuple[Segment, float, float]] = {}
         self._number = 0
-        self._pause = FIRST_REPEAT
 
     def send(self, message: bytes) -> None:
         """
@@ -63,45 +64,44 @@ class ControlSender:
 
         @param roundTrip: seconds, as far as it is known.
         """
-        pause = max(self._pause, 2 * roundTrip)
-        due = [segment for segment, sentAt in self._flying.values() if now >= sentAt + pause]
-        if due:
-            self.repeated += len(due)
-            self._pause = min(self._pause * 2, SLOWEST_REPEAT)
+        outgoing = []
+        for number, (segment, dueAt, pause) in self._flying.items():
+            if now >= dueAt:
+                longer = min(2 * pause, SLOWEST_REPEAT)
+                self._flying[number] = (segment, now + longer, longer)
+                self.repeated += 1
+                outgoing.append(segment)
+        pause = max(FIRST_REPEAT, 2 * roundTrip)
         while self._waiting and len(self._flying) < IN_FLIGHT:
             segment = self._waiting.popleft()
-            self._flying[segment.number] = (segment, now)
-            due.append(segment)
-        for segment in due:
-            self._flying[segment.number] = (segment, now)
-        return due
+            self._flying[segment.number] = (segment, now + pause, pause)
+            outgoing.append(segment)
+        return outgoing
 
-    def deadline(self, roundTrip: float) -> float:
+    def deadline(self) -> float:
         """
         When L{outgoing} has something again if nothing is acknowledged.
         """
         if not self._flying:
-            return float("inf") if not self._waiting else 0.0
-        oldest = min(sentAt for _, sentAt in self._flying.values())
-        return oldest + max(self._pause, 2 * roundTrip)
+            return inf if not self._waiting else -inf
+        return min(dueAt for _, dueAt, _ in self._flying.values())
 
     def acknowledged(self, number: int) -> None:
         """
         Everything up to a number has come.
         """
         for flying in [each for each in self._flying if each <= number]:
-            segment, _ = self._flying.pop(flying)
+            segment, _, _ = self._flying.pop(flying)
             self.queued -= len(segment.data)
-            self._pause = FIRST_REPEAT
 
     def pathChanged(self) -> None:
         """
         What was under way may be lost: it is due at once.
         """
         self._flying = {
-            number: (segment, float("-inf")) for number, (segment, _) in self._flying.items()
+            number: (segment, -inf, FIRST_REPEAT / 2)
+            for number, (segment, _, _) in self._flying.items()
         }
-        self._pause = FIRST_REPEAT
 
 
 class ControlReceiver:

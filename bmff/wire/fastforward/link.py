@@ -224,7 +224,7 @@ class Link:
         """
         if self.path is None or self.path.blocked or not self._sender.queued:
             return inf
-        return self._sender.deadline(self.path.roundTrip or 0.0)
+        return self._sender.deadline()
 
     # In: see PathOwner.
 

@@ -153,12 +153,25 @@ class ControlTests(SynchronousTestCase):
         sender.outgoing(0.0, 0.0)
         times = [0.0]
         while len(times) < 9:
-            now = sender.deadline(0.0)
+            now = sender.deadline()
             self.assertEqual(sender.outgoing(now - 0.001, 0.0), [])
             self.assertEqual(len(sender.outgoing(now, 0.0)), 1)
             times.append(now)
         pauses = [round(b - a, 3) for a, b in pairwise(times)]
         self.assertEqual(pauses, [FIRST_REPEAT, 0.4, 0.8, 1.6, 3.2, *[SLOWEST_REPEAT] * 3])
+
+    def test_repeatsApart(self) -> None:
+        """
+        However many segments are due one after the other, each has its own pauses.
+        """
+        sender = ControlSender()
+        for number in range(20):
+            sender.send(b"message")
+            sender.outgoing(number * 0.01, 0.0)
+        for number in range(20):
+            (segment,) = sender.outgoing(FIRST_REPEAT + number * 0.01 + 0.001, 0.0)
+            self.assertEqual(segment.number, number + 1)
+        self.assertLess(sender.deadline(), 3 * FIRST_REPEAT + 0.002)
 
     def test_slowWire(self) -> None:
         """
@@ -167,7 +180,7 @@ class ControlTests(SynchronousTestCase):
         sender = ControlSender()
         sender.send(b"message")
         sender.outgoing(0.0, 0.6)
-        self.assertEqual(sender.deadline(0.6), 1.2)
+        self.assertEqual(sender.deadline(), 1.2)
 
     def test_pathChanged(self) -> None:
         """
@@ -178,7 +191,7 @@ class ControlTests(SynchronousTestCase):
             sender.send(b"message")
         first = sender.outgoing(0.0, 0.0)
         sender.pathChanged()
-        self.assertLess(sender.deadline(0.0), 0.0)
+        self.assertLess(sender.deadline(), 0.0)
         self.assertEqual(sender.outgoing(0.01, 0.0), first)
         self.assertEqual(sender.outgoing(0.02, 0.0), [])
 
