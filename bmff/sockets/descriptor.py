@@ -146,6 +146,7 @@ class Connection(ABC):
         self._rest = b""  # of the packet that the kernel took a part of
         self._reason = CLOSED_THERE
         self._nextReport = float("-inf")
+        self._prefix = f"{name} {remote}"
 
     def start(self) -> None:
         """
@@ -163,7 +164,7 @@ class Connection(ABC):
         """
         What Twisted puts before messages about this descriptor.
         """
-        return f"{self.name} {self.remote}"
+        return self._prefix  # asked for in every turn
 
     @abstractmethod
     def sendPacket(self, data: bytes) -> bool:

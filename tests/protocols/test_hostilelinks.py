@@ -203,6 +203,7 @@ class HostileTests(FastForwardTestCase):
             here.send(talker, frame)
             self.clock.pump([0.01] * 6)
         self.advance(1)
+        self.clock.pump([0.002] * 2)  # what is on its way arrives
         self.assertHeard(there, 2, makeCall() + frames)
         self.assertEqual(path.packetsReceived - self.sentTo(there), genuine)
         self.assertLinked(here, there)
