@@ -16,15 +16,13 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
+from bmff.dmr.numbers import ALL_CALL, SERVICES
 from bmff.errors import ConfigurationError, Mistake
 from bmff.toml import Between, Schema, kind, parseTable, readText
 
 LARGEST_ID: Final = 0xFFFFFFFF  # hotspot IDs have 32 bits
-LARGEST_TALKGROUP: Final = 0xFFFFFE  # 0xFFFFFF calls all, ETSI TS 102 361-1 annex A
+LARGEST_TALKGROUP: Final = ALL_CALL - 1
 LONGEST_SOCKET_PATH: Final = 107  # bytes, unix(7)
-# 4000 unlinks; 5000 (the status) and 9990 to 9999 (the parrot and its kind) are reserved for
-# services of the node. None of them is routed.
-SERVICES: Final = frozenset((4000, 5000, *range(9990, 10_000)))
 # Sections that a later version knows. Who adds the stack takes its name from here and gives
 # L{Configuration} an attribute of that name, whose type is the section's class.
 LATER: Final = ("openbridge", "mqtt")

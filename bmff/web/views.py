@@ -123,40 +123,39 @@ class CallsView:
         }
 
     def _call(self, call: Call) -> dict[str, Any]:
-        return {
-            "stream": f"{call.stream:08x}",
-            "source": call.source,
-            "destination": call.destination,
-            "private": call.private,
-            "data": call.data,
+        return _described(call) | {
             "peer": call.ingress.peerID,
             "slot": call.slotNumber,
             "started": self._moments.tell(call.started),
             "duration": round(call.heard - call.started, 3),
-            "frames": call.frames,
-            "lost": call.lost,
-            "duplicates": call.duplicates,
-            "late": call.late,
             "listeners": len(call.listeners),
         }
 
     def _endedCall(self, at: float, call: CallEnded) -> dict[str, Any]:
-        return {
-            "stream": f"{call.stream:08x}",
-            "source": call.source,
-            "destination": call.destination,
-            "private": call.private,
-            "data": call.data,
+        return _described(call) | {
             "peer": call.peer,
             "slot": call.slot,
             "ended": self._moments.tell(at),
             "duration": round(call.duration, 3),
-            "frames": call.frames,
-            "lost": call.lost,
-            "duplicates": call.duplicates,
-            "late": call.late,
             "reason": call.reason,
         }
+
+
+def _described(call: Call | CallEnded) -> dict[str, Any]:
+    """
+    What is said of a call whether it is on or over.
+    """
+    return {
+        "stream": f"{call.stream:08x}",
+        "source": call.source,
+        "destination": call.destination,
+        "private": call.private,
+        "data": call.data,
+        "frames": call.frames,
+        "lost": call.lost,
+        "duplicates": call.duplicates,
+        "late": call.late,
+    }
 
 
 class LinksView:
