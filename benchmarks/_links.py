@@ -12,7 +12,7 @@ from random import Random
 from tempfile import gettempdir
 from typing import Any
 
-from bmff.cluster import Cluster
+from bmff.cluster.cluster import Cluster
 from bmff.events import Event, LinkStarted
 from bmff.ibmff import OverrideRow, TransportSettings
 from bmff.protocols.fastforward import FastForward

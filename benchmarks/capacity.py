@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks._report import Report, arguments
-from bmff.cluster import RemoteNode
+from bmff.cluster.remote import RemoteNode
 from bmff.dmr.frame import SLOT_2, VOICE_SYNC, Frame
 from bmff.router.router import Router
 from bmff.wire.fastforward.interest import Interest

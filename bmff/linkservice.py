@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
-from bmff.cluster import Cluster, Target
+from bmff.cluster.cluster import Cluster, Target
 from bmff.config import Configuration
 from bmff.config import FastForward as FastForwardSettings
 from bmff.errors import TransportUnavailable

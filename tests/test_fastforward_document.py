@@ -15,7 +15,8 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from bmff import cluster, linkservice
+from bmff import linkservice
+from bmff.cluster import cluster
 from bmff.dmr.numbers import isLocal
 from bmff.protocols import connection, fastforward
 from bmff.router import locations, remains, router

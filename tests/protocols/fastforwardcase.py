@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from bmff.cluster import Cluster, Target
+from bmff.cluster.cluster import Cluster, Target
 from bmff.dmr.frame import Frame
 from bmff.dmr.voice import voiceCall
 from bmff.errors import TransportUnavailable

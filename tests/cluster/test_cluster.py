@@ -1,5 +1,6 @@
 """
-Tests of L{bmff.cluster}: which node is reached how, and what passes between links and the router.
+Tests of L{bmff.cluster.cluster}: which node is reached how, and what passes between links and
+the router.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from bmff.cluster import (
+from bmff.cluster.cluster import (
     HIGHER_WAITS,
     LONGEST_PAUSE,
     ROW_LIFE,
