@@ -14,7 +14,9 @@ from twisted.python import usage
 from bmff.ctl.ask import CallsOptions, PeersOptions
 from bmff.ctl.check import CheckOptions
 from bmff.ctl.counters import CountersOptions
+from bmff.ctl.decrypt import DecryptOptions
 from bmff.ctl.hotspot import HotspotOptions
+from bmff.ctl.impair import ImpairOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
 from bmff.errors import ConfigurationError
@@ -48,7 +50,9 @@ class Options(usage.Options):
         ("counters", None, CountersOptions, "List what a running node carried and dropped."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
+        ("decrypt", None, DecryptOptions, "Open the packets of links in a capture, for Wireshark."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
+        ("impair", None, ImpairOptions, "Be a bad path: carry datagrams, and lose and delay some."),
     ]
 
     def opt_version(self) -> NoReturn:

@@ -53,6 +53,7 @@ PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "guest": _program("qemu-system-x86_64", "vng"),
     "mosquitto": _program("mosquitto"),
     "tarantool": _program("tarantool"),
+    "tshark": _program("tshark"),
 }
 
 

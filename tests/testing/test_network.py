@@ -4,11 +4,14 @@ Tests of L{bmff.testing.network} and of the hotspots on it.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bmff.sockets.addresses import packAddress, unpackAddress
 from bmff.testing.hotspots import VirtualHotspot
+from bmff.testing.impairment import Impairment
 from bmff.testing.network import VirtualNetwork, VirtualPort
 from bmff.wire.homebrew import Login, Station
 
@@ -176,6 +179,167 @@ class CarryTests(NetworkTestCase):
         fanOut.send(b"ab", b"yz")
         self.clock.advance(0.01)
         self.assertEqual((self.inbox.data, other.data), ([b"ab1yz"], [b"ab2yz"]))
+
+
+class ImpairTests(NetworkTestCase):
+    """
+    What is said about all directions, or about one.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.answers = Inbox()
+        self.sender.receiver = self.answers
+
+    def talk(self, count: int = 100) -> tuple[int, int]:
+        """
+        Send in both directions.
+
+        @return: how many have arrived in each since the last time.
+        """
+        for inbox in (self.inbox, self.answers):
+            inbox.datagrams.clear()
+        for number in range(count):
+            self.sender.sendTo(number.to_bytes(2, "big"), self.port.address)
+            self.port.sendTo(number.to_bytes(2, "big"), self.sender.address)
+        self.clock.pump([0.01] * 100)
+        return len(self.inbox.data), len(self.answers.data)
+
+    def test_numbers(self) -> None:
+        """
+        The network's numbers are those of its impairment, and changing one leaves the others.
+        """
+        self.assertEqual(self.network.impairment, Impairment(delay=0.001))
+        self.network.impair(Impairment(loss=0.5, burst=3, delay=0.2))
+        self.network.jitter, self.network.duplication = 0.3, 0.4
+        self.assertEqual((self.network.loss, self.network.latency), (0.5, 0.2))
+        self.network.loss, self.network.latency = 0.6, 0.1
+        self.assertEqual(
+            self.network.impairment,
+            Impairment(loss=0.6, burst=3, delay=0.1, jitter=0.3, duplication=0.4),
+        )
+        with self.assertRaisesRegex(ValueError, "loss is a share, 0 to 1"):
+            self.network.loss = 5.0
+
+    def test_seedTold(self) -> None:
+        """
+        The seed can be read.
+        """
+        self.assertEqual(VirtualNetwork(self.clock, 77).seed, 77)
+
+    def test_oneDirection(self) -> None:
+        """
+        One direction between two addresses is impaired and no other, whatever the network's
+        numbers become; what was done is counted there.
+        """
+        self.network.impair(
+            Impairment(loss=1.0), sender=self.sender.address, receiver=self.port.address
+        )
+        self.assertEqual(self.talk(), (0, 100))
+        self.network.loss = 1.0
+        self.network.impair(Impairment(), sender=self.sender.address, receiver=self.port.address)
+        self.assertEqual(self.talk(), (100, 0))
+        there = self.network.impairer(self.sender.address, self.port.address)
+        back = self.network.impairer(self.port.address, self.sender.address)
+        self.assertEqual((there.taken, there.lost, back.taken, back.lost), (200, 100, 200, 100))
+        self.assertEqual((self.network.sent, self.network.lost), (400, 200))
+
+    def test_host(self) -> None:
+        """
+        A host stands for all its ports, and what was said last about a direction counts.
+        """
+        other = self.network.bind(Inbox(), "192.0.2.1", 7)
+        self.network.impair(Impairment(cut=True), sender="192.0.2.1")
+        self.assertEqual(self.talk(), (0, 100))
+        other.sendTo(b"", self.port.address)
+        self.clock.advance(1)
+        self.assertEqual(self.inbox.data, [])
+        self.network.impair(Impairment(), receiver=self.port.address)
+        self.assertEqual(self.talk(), (100, 100))
+        self.network.impair(Impairment(cut=True), sender="192.0.2.1")
+        self.assertEqual(self.talk(), (0, 100))
+        self.network.impair(Impairment())
+        self.assertEqual(self.talk(), (100, 100))
+        self.network.impair(Impairment(cut=True), receiver="2001:DB8:0::1")
+        self.assertEqual(self.talk(), (0, 100))
+
+    def test_noPlace(self) -> None:
+        """
+        A place that is no address is refused.
+        """
+        for place in ("somewhere", b"12345678"):
+            with self.assertRaises(ValueError):
+                self.network.impair(Impairment(), sender=place)
+            with self.assertRaises(ValueError):
+                self.network.cut("192.0.2.1", place)
+
+    def test_bursts(self) -> None:
+        """
+        Each direction has bursts of its own.
+        """
+        self.network.impair(Impairment(loss=0.3, burst=5, exact=True))
+        there, back = self.talk(1000)
+        for count, heard in ((there, self.inbox), (back, self.answers)):
+            self.assertTrue(600 <= count <= 800, count)
+            numbers = [int.from_bytes(data, "big") for data in heard.data]
+            gaps = {after - before - 1 for before, after in pairwise(numbers)}
+            self.assertEqual(gaps, {0, 5})
+
+    def test_reordering(self) -> None:
+        """
+        What is held back until others have passed arrives in time, also when nobody follows, and
+        leaves nothing on the clock.
+        """
+        self.network.impair(Impairment(reordering=0.2, displacement=2, hold=0.5))
+        sent = self.send(500, pitch=0.06)
+        self.assertNotEqual(self.inbox.data, sent)
+        self.assertEqual(sorted(self.inbox.data), sent)
+        moments = [
+            moment - 0.06 * int.from_bytes(data, "big") for data, moment in self.inbox.datagrams
+        ]
+        # Two that pass, and the pitch by which the clock goes on.
+        self.assertLessEqual(max(moments), 3 * 0.06 + 1e-6)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.network.impair(Impairment(reordering=1.0, hold=0.5))
+        self.sender.sendTo(b"last", self.port.address)
+        self.clock.advance(0.49)
+        self.assertNotEqual(self.inbox.data[-1], b"last")
+        self.clock.pump([0.01] * 2)
+        self.assertEqual(self.inbox.data[-1], b"last")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cut(self) -> None:
+        """
+        A cut ends both directions between two places and no other until it heals; what is on its
+        way arrives, and the impairment is the old one afterwards.
+        """
+        third = Inbox()
+        other = self.network.bind(third)
+        self.network.impair(Impairment(delay=0.5), receiver=self.port.address)
+        self.sender.sendTo(b"under way", self.port.address)
+        self.network.cut(self.sender.address, self.port.address)
+        self.clock.advance(0.5)
+        self.assertEqual(self.inbox.data, [b"under way"])
+        self.assertEqual(self.talk(), (0, 0))
+        self.sender.sendTo(b"around", other.address)
+        self.clock.advance(1)
+        self.assertEqual(third.data, [b"around"])
+        self.network.heal(self.port.address, self.sender.address)
+        self.assertEqual(self.talk(), (100, 100))
+        self.assertGreater(min(moment for _, moment in self.inbox.datagrams), 2.9)
+
+    def test_alone(self) -> None:
+        """
+        A place can be cut off from everybody; each cut heals by itself or with all others.
+        """
+        self.network.cut(self.port.address)
+        self.network.cut("192.0.2.1", "2001:db8::1")
+        self.assertEqual(self.talk(), (0, 0))
+        self.network.heal(self.port.address)
+        self.assertEqual(self.talk(), (0, 0))
+        self.network.cut(self.port.address)
+        self.network.heal()
+        self.assertEqual(self.talk(), (100, 100))
 
 
 class BindTests(NetworkTestCase):
