@@ -12,12 +12,15 @@ from random import Random
 from tempfile import gettempdir
 from typing import Any
 
-from bmff.cluster.cluster import Cluster
+from twisted.internet.abstract import FileDescriptor
+
+from bmff.cluster.cluster import Cluster, Identity
 from bmff.events import Event, LinkStarted
 from bmff.ibmff import OverrideRow, TransportSettings
 from bmff.protocols.fastforward import FastForward
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
+from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.handshake import PreSharedKey
 
 CPU = 0
@@ -75,12 +78,10 @@ class End:
             rows[other] = OverrideRow(other, 0, transport, address, ports[other])
         self.cluster = Cluster(
             reactor,
-            node,
+            Identity(node, "benchmark"),
             self.router,
             self._happened,
             TwoRows(rows),
-            (),
-            "benchmark",
             random=Random(1),
             wallClock=time.time,
             processTime=time.process_time,
@@ -93,6 +94,7 @@ class End:
         self.transport = module.make(reactor, settings)
         self.transport.listen(self.fastForward)
         self.fastForward.transports = {transport: self.transport}
+        self.cluster.ways.own = Capabilities(frozenset((transport,)), "", ports[node])
         self._up = up
         self.cluster.start(self.fastForward)
 
@@ -111,3 +113,27 @@ def pinned(control: Pipe) -> Any:
     reactor: Any = anyReactor
     reactor.seconds = time.monotonic
     return reactor
+
+
+class Orders(FileDescriptor):
+    """
+    Reads on the reactor what the benchmark's first process wants.
+    """
+
+    def __init__(self, reactor: Any, control: Pipe, obey: Callable[[Any], None]) -> None:
+        super().__init__(reactor)
+        self._stop = reactor.stop
+        self._control = control
+        self._obey = obey
+        self.startReading()
+
+    def fileno(self) -> int:
+        return self._control.fileno()
+
+    def doRead(self) -> None:
+        try:
+            order = self._control.recv()
+        except EOFError:
+            self._stop()  # nobody is left to report to
+            return
+        self._obey(order)

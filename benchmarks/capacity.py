@@ -42,7 +42,9 @@ class State:
 
     interest = Interest()
     lag = load = 0
-    capabilities = ""
+
+    def capabilitiesFor(self, node: int) -> str:
+        return ""
 
 
 class Nobody:
@@ -62,7 +64,7 @@ def makeEnd(
     """
     router = Router(lambda event: None, talkLimit=0.0)
     watcher: Any = Nobody()
-    link = Link(remote, 1, State(), watcher, 0.0)
+    link = Link(remote, 1, State(), watcher, 0.0, 1)
     path = Path(link, Traits("udp", False, False), "", send, time.monotonic())
     link.usePath(path)
     session = Session(*keys, local, remote, initiator=True, now=time.monotonic())

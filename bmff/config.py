@@ -274,6 +274,7 @@ class FastForward:
     @ivar public: the address that other nodes reach this one at, for its row in the registry.
     @ivar folder: where UNIX sockets are.
     @ivar trust: user IDs of this host that are trusted beside our own and root.
+    @ivar keylog: the file that the keys of all sessions are written to, if any.
     """
 
     port: Annotated[int, Between(1, 0xFFFF, "as a port")] | None = None
@@ -284,6 +285,7 @@ class FastForward:
     public: str | None = None
     folder: Path = Path("/tmp")
     trust: tuple[Annotated[int, Between(0, LARGEST_ID, "as a user ID")], ...] = ()
+    keylog: Path | None = None
 
 
 @attrs.frozen

@@ -20,11 +20,15 @@ class PeerRegistered:
     @ivar peer: its ID.
     @ivar callsign: as it says.
     @ivar address: C{"192.0.2.1:4000"}, C{"[2001:db8::1]:4000"}.
+    @ivar verified: whether it has proved that it knows its secret.
+    @ivar again: whether it says anew what it is, and has not just logged in.
     """
 
     peer: int
     callsign: str
     address: str
+    verified: bool = True
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,56 @@ class PathChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PathTried:
+    """
+    A path to a node is being made.
+
+    @ivar address: where to; empty where the transport needs none.
+    """
+
+    node: int
+    transport: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PathFailed:
+    """
+    A link that has a path could not have another one; told again only when the reason changes.
+
+    @ivar reason: for people.
+    """
+
+    node: int
+    transport: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathStarted:
+    """
+    A link has one more path, which may carry it or stand by.
+    """
+
+    node: int
+    transport: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathEnded:
+    """
+    A path of a link has ended, perhaps its last one.
+
+    @ivar reason: for people.
+    """
+
+    node: int
+    transport: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class NodeUnreachable:
     """
     A node cannot be reached; told again only when the reason changes.
@@ -265,6 +319,10 @@ Event: TypeAlias = (
     | LinkStarted
     | LinkEnded
     | PathChanged
+    | PathTried
+    | PathFailed
+    | PathStarted
+    | PathEnded
     | NodeUnreachable
     | DuplicateNodeSeen
 )

@@ -18,6 +18,8 @@ from bmff.events import (
     NodeUnreachable,
     OptionsNotUnderstood,
     PathChanged,
+    PathEnded,
+    PathFailed,
     PeerLost,
     PeerMoved,
     PeerRegistered,
@@ -139,6 +141,22 @@ class Journal:
             case NodeUnreachable():
                 self._log.warn(
                     "{node}: node {other} cannot be reached over {transport}: {reason}",
+                    node=self._node,
+                    other=event.node,
+                    transport=event.transport,
+                    reason=event.reason,
+                )
+            case PathFailed():
+                self._log.warn(
+                    "{node}: link to node {other} cannot have a path over {transport}: {reason}",
+                    node=self._node,
+                    other=event.node,
+                    transport=event.transport,
+                    reason=event.reason,
+                )
+            case PathEnded():
+                self._log.info(
+                    "{node}: link to node {other} has lost its path over {transport}: {reason}",
                     node=self._node,
                     other=event.node,
                     transport=event.transport,

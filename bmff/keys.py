@@ -216,7 +216,7 @@ def _read(path: Path) -> _Contents:
         # A named pipe is not waited for, and what is checked is what is read.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            _checkStatus(path, os.fstat(descriptor))
+            checkStatus(path, os.fstat(descriptor))
             with open(descriptor, "rb", closefd=False) as file:
                 content = file.read()
         finally:
@@ -237,9 +237,11 @@ def _read(path: Path) -> _Contents:
     return contents
 
 
-def _checkStatus(path: Path, status: os.stat_result) -> None:
+def checkStatus(path: Path, status: os.stat_result) -> None:
     """
-    @raise ConfigurationError: somebody else can read or write the file.
+    See that a file of secrets is the service's alone.
+
+    @raise ConfigurationError: somebody else can read or write it.
     """
     user, mode = os.geteuid(), S_IMODE(status.st_mode)
     # Root may read everything anyway: bmffctl under sudo reads what a service's user owns.

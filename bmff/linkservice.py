@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2s
+from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final
 
@@ -15,11 +18,12 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
 
-from bmff.cluster.cluster import Cluster, Target
+from bmff.cluster.cluster import Cluster, Identity
+from bmff.cluster.ways import AUTO, Rows, Target
 from bmff.config import Configuration
 from bmff.config import FastForward as FastForwardSettings
-from bmff.errors import TransportUnavailable
-from bmff.events import Event
+from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
+from bmff.events import Event, NodeUnreachable, PathEnded, PathFailed, PathStarted
 from bmff.ibmff import (
     IRegistry,
     IRegistryMaker,
@@ -28,10 +32,15 @@ from bmff.ibmff import (
     NodeRow,
     TransportSettings,
 )
-from bmff.keys import Secrets
+from bmff.keys import Secrets, checkStatus
+from bmff.protocols.connection import Connection
 from bmff.protocols.fastforward import FastForward
+from bmff.protocols.homebrew import HomeBrewPort
 from bmff.protocols.turn import Turn
-from bmff.wire.fastforward.handshake import PreSharedKey
+from bmff.wire.fastforward.capabilities import Capabilities
+from bmff.wire.fastforward.handshake import Established, PreSharedKey
+from bmff.wire.fastforward.keylog import LoggedSession
+from bmff.wire.fastforward.link import Link
 
 FIRST_PORT: Final = 54000
 MOST_PORTS: Final = 200  # that are tried on one host
@@ -39,6 +48,22 @@ KEY_INTERVAL: Final = 2.0  # seconds between two looks at which key is to be use
 ROW_INTERVAL: Final = 10.0  # seconds between two renewals of the node's row
 REGISTRY: Final = "embedded"
 LOOPBACK: Final = "127.0.0.1"  # where the processes that share an embedded registry find each other
+
+
+def hostIdentity(folder: str) -> str:
+    """
+    What the nodes have in common that reach each other through a folder of sockets: the boot of
+    their kernel and the folder itself, 16 digits. Empty where that cannot be known.
+
+    Two containers of one host have the same kernel and, as a rule, folders of their own.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+        found = os.stat(folder)
+    except OSError:
+        return ""
+    name = b"%s %d %d" % (boot.strip(), found.st_dev, found.st_ino)
+    return blake2s(name, digest_size=8).hexdigest()
 
 
 class SecretKeys:
@@ -57,12 +82,225 @@ class SecretKeys:
         return None if found is None else PreSharedKey(*found)
 
 
+class KeyLogFile:
+    """
+    Writes the keys of sessions to a file that is the service's alone; see
+    L{bmff.wire.fastforward.keylog}. Nodes may share one.
+    """
+
+    _log = Logger()
+
+    def __init__(self, path: Path) -> None:
+        """
+        @param path: the file, which is made when it is not there.
+        @raise ConfigurationError: it cannot be written, or others can read it.
+        """
+        self._path = path
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            self._descriptor = os.open(path, flags, 0o600)
+        except OSError as error:
+            mistake = Mistake(str(path), f"cannot be written: {error.strerror}")
+            raise ConfigurationError([mistake]) from None
+        try:
+            checkStatus(path, os.fstat(self._descriptor))
+        except BaseException:
+            self.close()
+            raise
+        self._log.warn(
+            "who has the file {path} can read what the links of this node carry", path=path
+        )
+
+    def write(self, established: Established) -> None:
+        """
+        Add a session. Where that fails no more is written.
+        """
+        if self._descriptor < 0:
+            return
+        line = LoggedSession.of(established).encode() + "\n"
+        try:
+            os.write(self._descriptor, line.encode("ascii"))  # at once, whole: it is appended
+        except OSError as error:
+            self._log.error(
+                "no more keys are written to {path}: {error}", path=self._path, error=error
+            )
+            self.close()
+
+    def close(self) -> None:
+        """
+        Close it.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """
+    What a link is to run over, and why.
+
+    @ivar transport: what both ends have come to.
+    @ivar override: the transport in this node's registry, empty when there is none.
+    @ivar wish: the transport that was asked for here by hand, empty when there is none.
+    @ivar overruled: whether the other end's word counts, and not this one's.
+    @ivar missing: why paths are not there that should be, by transport.
+    """
+
+    transport: str
+    override: str
+    wish: str
+    overruled: bool
+    missing: Mapping[str, str]
+
+
+class Choices:
+    """
+    What the links of a node are to run over: by what both ends can do, by overrides, by hand.
+    L{watch} is to be added to the node's events.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        fastForward: FastForward,
+        registry: Rows,
+        transports: Collection[str],
+        unavailable: Mapping[str, str],
+    ) -> None:
+        """
+        @param transports: the names of those that work here.
+        @param unavailable: why others do not, by name.
+        """
+        self._cluster = cluster
+        self._fastForward = fastForward
+        self._registry = registry
+        self._transports = transports
+        self._unavailable = unavailable
+        self._failures: dict[tuple[int, str], str] = {}  # by node and transport
+
+    def watch(self, event: Event) -> None:
+        """
+        Remember why there is no path.
+        """
+        match event:
+            case PathFailed() | NodeUnreachable():
+                self._failures[event.node, event.transport] = event.reason
+            case PathEnded():
+                self._failures[event.node, event.transport] = f"ended: {event.reason}"
+            case PathStarted():
+                self._failures.pop((event.node, event.transport), None)
+
+    @property
+    def links(self) -> Mapping[int, Link]:
+        """
+        The links, by node ID.
+        """
+        return self._fastForward.links
+
+    @property
+    def connections(self) -> Sequence[Connection]:
+        """
+        What the paths of all links run over.
+        """
+        return self._fastForward.connections
+
+    def knows(self, node: int) -> bool:
+        """
+        Whether this node knows where another is.
+        """
+        return node in self._cluster.ways.wanted()
+
+    def absence(self, transport: str) -> str:
+        """
+        Why a transport is not here; empty when it is.
+        """
+        if transport in self._transports:
+            return ""
+        return self._unavailable.get(transport, "there is no such transport")
+
+    def wish(self, node: int, transport: str) -> None:
+        """
+        See L{Cluster.wish}.
+        """
+        self._cluster.wish(node, transport)
+
+    def chosen(self, link: Link) -> str:
+        """
+        See L{bmff.cluster.ways.Ways.chosen}.
+        """
+        return self._cluster.ways.chosen(link)
+
+    def overruled(self, link: Link) -> bool:
+        """
+        See L{bmff.cluster.ways.Ways.overruled}.
+        """
+        return self._cluster.ways.overruled(link)
+
+    def failure(self, node: int) -> str:
+        """
+        Why a node cannot be reached; empty when that is not known.
+        """
+        return self._cluster.search(node)
+
+    def all(self) -> dict[int, Choice]:
+        """
+        What each link is to run over, by node ID.
+        """
+        links = self._fastForward.links
+        begun: dict[int, set[str]] = {}
+        for node, transport in self._cluster.ways.waysTo(links, lambda node, transport: 0.0):
+            begun.setdefault(node, set()).add(transport)
+        there: dict[int, set[str]] = {}
+        for one in self._fastForward.connections:
+            if one.up and not one.closed and one.link is links.get(one.node):
+                there.setdefault(one.node, set()).add(one.transport.name)
+        return {
+            node: self._choice(link, begun.get(node, ()), there.get(node, set()))
+            for node, link in links.items()
+        }
+
+    def _choice(self, link: Link, begun: Collection[str], there: set[str]) -> Choice:
+        """
+        @param begun: the transports of the paths that this end is to make.
+        @param there: those of the paths that there are.
+        """
+        ways = self._cluster.ways
+        row = self._registry.overrides.get(link.node)
+        override = row.transport if row is not None and row.transport != AUTO else ""
+        wish = ways.wishes.get(link.node, "")
+        chosen = ways.chosen(link)
+        overruled = ways.overruled(link)
+        wanted = {chosen, *begun} | ({wish or override} if not overruled else set())
+        missing = {
+            name: self._missing(link, name, name in begun) for name in sorted(wanted - there - {""})
+        }
+        return Choice(chosen, override, wish, overruled, missing)
+
+    def _missing(self, link: Link, transport: str, begun: bool) -> str:
+        """
+        Why a link has no path over a transport.
+
+        @param begun: whether this end is to make it.
+        """
+        other = Capabilities.decode(link.capabilities).transports
+        if absence := self.absence(transport):
+            return f"not here: {absence}"
+        if other and transport not in other:
+            return f"node {link.node} does not have it"
+        failure = self._failures.get((link.node, transport))
+        if failure is not None:
+            return failure
+        return "is being made" if begun else f"node {link.node} is to make it"
+
+
 class LinkService(Service):
     """
     Keeps the links of a node.
 
     @ivar cluster: who the other nodes are.
     @ivar fastForward: the links.
+    @ivar choices: what each is to run over.
     @ivar registry: what nodes know together.
     @ivar transports: those that work here, by name.
     @ivar unavailable: why the others do not, by name.
@@ -85,6 +323,7 @@ class LinkService(Service):
         self.transports: dict[str, ITransport] = {}
         self.unavailable: dict[str, str] = {}
         self.started: Deferred[None] = Deferred()
+        self._keyLog: KeyLogFile | None = None
         self._reactor = reactor
         self._settings = settings
         self._nodeID = configuration.network
@@ -92,16 +331,20 @@ class LinkService(Service):
         self.registry: IRegistry = maker.make(reactor, configuration.registry)
         self.cluster = Cluster(
             reactor,
-            configuration.network,
+            Identity(
+                configuration.network,
+                settings.key,
+                tuple(Target(*target) for target in settings.targets),
+            ),
             turn.router,
             publish,
             self.registry,
-            tuple(Target(*target) for target in settings.targets),
-            settings.key,
             random=SystemRandom(),
             wallClock=time.time,
             processTime=time.process_time,
         )
+        self._router = turn.router
+        self.cluster.logins.endPeer = self._endPeer
         self.fastForward = FastForward(
             reactor,
             configuration.network,
@@ -112,6 +355,9 @@ class LinkService(Service):
             turn.ended,
             time.time,
         )
+        self.choices = Choices(
+            self.cluster, self.fastForward, self.registry, self.transports, self.unavailable
+        )
         self._secrets = secrets
         self._heartbeat: Any = None
         self._keyLook: Any = None
@@ -120,7 +366,12 @@ class LinkService(Service):
     def startService(self) -> None:
         """
         Begin; L{started} fires when it is done.
+
+        @raise ConfigurationError: keys are to be written to a file that cannot be used.
         """
+        if self._settings.keylog is not None:
+            self._keyLog = KeyLogFile(self._settings.keylog)
+            self.fastForward.keyLog = self._keyLog.write
         super().startService()
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
@@ -129,7 +380,10 @@ class LinkService(Service):
         await self.registry.start()
         self._listen()
         self.fastForward.transports = self.transports
-        self.cluster.capabilities = ",".join(sorted(self.transports))
+        self.cluster.ways.own = Capabilities(
+            frozenset(self.transports), hostIdentity(str(self._settings.folder)), self.port
+        )
+        self.registry.watch(self._rowsChanged)
         self._lookAtKeys()
         self.cluster.start(self.fastForward)
         self._renewRow()
@@ -142,6 +396,10 @@ class LinkService(Service):
         for name, reason in self.unavailable.items():
             self._log.info("no {transport} here: {reason}", transport=name, reason=reason)
         self.started.callback(None)
+
+    def _rowsChanged(self, table: str) -> None:
+        if table == "overrides":
+            self.cluster.overridesChanged()
 
     def _failed(self, failure: Any) -> None:
         self._log.failure("no links to other nodes", failure)
@@ -193,17 +451,20 @@ class LinkService(Service):
         Every node that this one knows of, by node ID: how it is reached and whether it is.
         """
         links = self.fastForward.links
+        overrides = self.registry.overrides
         found = []
-        for node, row in sorted(self.cluster.wanted().items()):
+        for node, row in sorted(self.cluster.ways.wanted().items()):
             search = self.cluster.search(node)
             state = "linked" if node in links else "unreachable" if search else "waiting"
+            override = overrides.get(node)
+            path = links[node].path if node in links else None
             found.append(
                 {
                     "node": node,
-                    "transport": row.transport,
+                    "transport": row.transport if path is None else path.traits.name,
                     "address": row.address,
                     "port": row.port,
-                    "override": node in self.registry.overrides,
+                    "override": override is not None and override.transport != AUTO,
                     "state": state,
                     "reason": search,
                 }
@@ -211,11 +472,25 @@ class LinkService(Service):
         known = {each["node"] for each in found}
         for node, link in sorted(links.items()):
             if node not in known:
-                address = link.path.remote if link.path is not None else ""
+                path = link.path
                 found.append(
-                    {"node": node, "address": address, "override": False, "state": "linked"}
+                    {
+                        "node": node,
+                        "transport": path.traits.name if path is not None else None,
+                        "address": path.remote if path is not None else "",
+                        "override": False,
+                        "state": "linked",
+                    }
                 )
         return found
+
+    def _endPeer(self, peerID: int, reason: str) -> None:
+        """
+        A peer has logged in at another node.
+        """
+        peer = self._router.peers.get(peerID)
+        if peer is not None and isinstance(peer.outlet, HomeBrewPort):
+            peer.outlet.endPeer(peerID, reason)
 
     def _renewRow(self) -> None:
         """
@@ -270,3 +545,6 @@ class LinkService(Service):
             await transport.stopListening()
         self.transports.clear()
         await self.registry.stop()
+        self.fastForward.keyLog = None
+        if self._keyLog is not None:
+            self._keyLog.close()

@@ -30,8 +30,10 @@ from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
 from bmff.web.controlservice import ControlService, makeStateFolder
 from bmff.web.counters import CountersView
-from bmff.web.resource import View
-from bmff.web.views import CallsView, LinksView, Moments, NodesView, PeersView
+from bmff.web.links import LinksView
+from bmff.web.resource import Action, View
+from bmff.web.steering import Steering
+from bmff.web.views import CallsView, Moments, NodesView, PeersView
 
 SECRETS_INTERVAL: Final = 5.0  # seconds between two looks at the secrets file
 _NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
@@ -180,6 +182,7 @@ class Node(MultiService):
             reactor, self.configuration, settings, secrets, self.turn, self.events.publish
         )
         self.events.watch(self.links.cluster.watch)
+        self.events.watch(self.links.choices.watch)
         self.links.setServiceParent(self)
 
     def _addControl(self, reactor: Any) -> None:
@@ -187,13 +190,15 @@ class Node(MultiService):
         master = self.homebrew.master if self.homebrew is not None else None
         sessions = master if master is not None else ()
         calls = CallsView(self.router, moments)
+        choices = self.links.choices if self.links is not None else None
         self.events.watch(calls.watch)
         views = {
             "peers": View(PeersView(sessions, self.router, moments)),
             "calls": View(calls),
-            "links": View(LinksView(self.links.fastForward.links if self.links else {}, moments)),
+            "links": View(LinksView(choices, moments)),
             "nodes": View(NodesView(self.links.describeNodes if self.links else list)),
             "counters": View(CountersView(self.router, master, self._ports)),
+            "path": Action(Steering(reactor, choices).steer),
         }
         ControlService(reactor, self.configuration, views).setServiceParent(self)
 

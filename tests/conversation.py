@@ -5,7 +5,12 @@ C{docs/fastforward.md}.
 
 from __future__ import annotations
 
+from twisted.internet.task import Clock
+
+from bmff.cluster.logins import Logins
+from bmff.cluster.networks import encodeNetworks
 from bmff.dmr.frame import Frame
+from bmff.events import PeerRegistered
 from bmff.wire.fastforward.cookie import Cookies
 from bmff.wire.fastforward.handshake import (
     Accepted,
@@ -15,13 +20,21 @@ from bmff.wire.fastforward.handshake import (
 )
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.link import APPLICATION, INTEREST, WHOLE_WANTED, Link, RadioLocation
-from bmff.wire.fastforward.messages import Answer, Challenge, Goodbye
+from bmff.wire.fastforward.messages import (
+    Answer,
+    Challenge,
+    Copies,
+    Goodbye,
+    Missing,
+    encodeFrame,
+)
 from bmff.wire.fastforward.noise import Keys
 from bmff.wire.fastforward.path import PROBE, Path, Traits
 from bmff.wire.fastforward.prologue import Prologue
 from bmff.wire.fastforward.session import Session
 
 CHALLENGE = 0x0123456789ABCDEF
+MISSING = (3, 4, 12)  # counters
 
 
 class Recorder:
@@ -32,7 +45,6 @@ class Recorder:
 
     lag = 350
     load = 125
-    capabilities = "tcp,udp,unix"
 
     def __init__(self) -> None:
         self.interest = Interest()
@@ -50,6 +62,12 @@ class Recorder:
     def goodbyeReceived(self, link: Link, path: Path, reason: str) -> None:
         self.heard.append(reason)
 
+    def capabilitiesFor(self, node: int) -> str:
+        return "t=tcp,udp,unix"
+
+    def capabilitiesChanged(self, link: Link) -> None:
+        pass
+
     def challengeAnswered(self, link: Link, path: Path, value: int) -> None:
         self.heard.append(value)
 
@@ -62,18 +80,26 @@ class End:
     """
 
     def __init__(
-        self, node: int, keys: Keys, indexes: tuple[int, int], *, initiator: bool, now: float
+        self,
+        node: int,
+        keys: Keys,
+        indexes: tuple[int, int],
+        row: int,
+        *,
+        initiator: bool,
+        now: float,
     ) -> None:
         """
         @param node: the other node's ID.
         @param indexes: its own session index, and the other end's.
+        @param row: the name of the row that its segments are numbered in.
         """
         self.now = now
         self.packets: list[bytes] = []
         self.frames: list[Frame] = []
         self.recorder = Recorder()
         self.recorder.interest.change((91, 26200), ())
-        self.link = Link(node, 1, self.recorder, self.recorder, now)
+        self.link = Link(node, 1, self.recorder, self.recorder, now, row)
         self.link.takeFrame = self._takeFrame
         self._indexes, self._keys, self._initiator = indexes, keys, initiator
         self.path = self.makePath(trusted=False)
@@ -208,11 +234,19 @@ class Conversation:
             "the cookie in it": cookie,
             "the initiation again, with the cookie": self.handshake.initiation(cookie),
         }
-        self.initiator = End(self.nodes[1], self.keys, self.indexes, initiator=True, now=self.now)
+        self.initiator = End(
+            self.nodes[1],
+            self.keys,
+            self.indexes,
+            self.hex("initiator's row"),
+            initiator=True,
+            now=self.now,
+        )
         self.responder = End(
             self.nodes[0],
             accepted.established.keys,
             (self.indexes[1], self.indexes[0]),
+            self.hex("responder's row"),
             initiator=False,
             now=self.now,
         )
@@ -260,6 +294,21 @@ class Conversation:
             now=self.now,
         ).open(packet)
 
+    def _login(self) -> bytes:
+        """
+        The body of the message that a node sends when a peer has logged in.
+        """
+        told: list[bytes] = []
+        here = Logins(
+            Clock(),
+            self.nodes[0],
+            lambda: 1_750_000_001.5,
+            lambda name, payload: told.append(payload),
+        )
+        here.watch(PeerRegistered(2340001, "N0CALL", self.inputs["initiator's address"]))
+        (payload,) = told
+        return b"\x04peer" + payload
+
     def _encode(self) -> None:
         own = Interest()
         own.change((91, 26200), ())
@@ -270,6 +319,11 @@ class Conversation:
             "the whole interest": (INTEREST, whole),
             "a change of it": (INTEREST, change),
             "an application message": (APPLICATION, b"\x07weatherrain"),
+            "a login": (APPLICATION, self._login()),
+            "the networks of a node": (
+                APPLICATION,
+                b"\x08networks" + encodeNetworks(("north", "south")),
+            ),
             "the whole wanted": (WHOLE_WANTED, b""),
         }
         self.made |= {name: bytes((kind,)) + body for name, (kind, body) in controls.items()}
@@ -278,4 +332,11 @@ class Conversation:
             "a challenge": Challenge(CHALLENGE).encode(),
             "a probe": PROBE.encode(),
             "an answer": Answer(CHALLENGE).encode(),
+        }
+        asked = self.indexes[1]  # the responder asks: the initiator's packets name its session so
+        self.made |= {
+            "a question for packets": Missing(asked, MISSING).encode(),
+            "a question for the rest of a session": Missing(asked, MISSING[:2], 13).encode(),
+            "copies of a packet": Copies(asked, 3, encodeFrame(0, self.frame())).encode(),
+            "copies of a packet without frames": Copies(asked, 4, b"").encode(),
         }

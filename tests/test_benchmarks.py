@@ -5,17 +5,26 @@ Tests of L{benchmarks}: they run, and print what they promise. Their figures are
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import fanout
+from benchmarks._attack import first, flood, forge
+from benchmarks._links import KEY
 from benchmarks._node import compileReference
 from benchmarks._report import Report
+from benchmarks.flood import bench
+from bmff.errors import ProtocolError
 from bmff.testing.requirements import requires
+from bmff.wire.fastforward.handshake import Accepted, HandshakeResponder
+from bmff.wire.fastforward.prologue import Prologue
 
 
 class BenchmarkTests(SynchronousTestCase):
@@ -60,3 +69,89 @@ class BenchmarkTests(SynchronousTestCase):
                 "reference": "C",
             },
         )
+
+
+class AttackTests(SynchronousTestCase):
+    """
+    What the attacker of L{benchmarks.flood} sends.
+    """
+
+    def setUp(self) -> None:
+        self.prologue = Prologue("", 1001, 1002, "benchmark", "udp")
+        self.responder = HandshakeResponder(
+            nodeID=1002, environment="", keys=lambda _: KEY, bootID=1, secret=bytes(32)
+        )
+
+    def receive(self, message: bytes, now: float) -> object:
+        """
+        What the node says to a message.
+        """
+        return self.responder.initiationReceived(message, b"", now, 1, bytes(range(32)), "udp")
+
+    def test_forged(self) -> None:
+        """
+        No forged message is let in, and most get as far as their C{mac1}.
+        """
+        random = Random(2)
+        for place in range(500):
+            message = forge(random, self.prologue)
+            with self.assertRaises(ProtocolError):
+                self.receive(message, float(place))
+        self.assertGreater(self.responder.dropped["mac1"], 350)
+        self.assertEqual(self.responder.dropped.total(), 500)
+        self.assertEqual(self.responder.accepted, 0)
+
+    def test_recorded(self) -> None:
+        """
+        The message that the attacker replays is a good one the first time, and only then.
+        """
+        message = first(self.prologue, KEY)
+        self.assertIsInstance(self.receive(message, 0.0), Accepted)
+        with self.assertRaises(ProtocolError):
+            self.receive(message, 0.0)
+        self.assertEqual(self.responder.dropped, Counter({"replayed initiation": 1}))
+
+    def test_pace(self) -> None:
+        """
+        Each queue is sent at its own pace, however long the attacker was held up.
+        """
+        sent = [0, 0]
+
+        def send(number: int) -> None:
+            sent[number] += 1
+
+        found = flood([(2000, lambda: send(0)), (500, lambda: send(1))], *self.soon(0.1))
+        self.assertEqual(found.counts, tuple(sent))
+        self.assertLessEqual(sent[0], 200)
+        self.assertLessEqual(abs(sent[0] / 4 - sent[1]), 1)
+        self.assertGreater(found.pause, 0)
+
+    def soon(self, seconds: float) -> tuple[float, float]:
+        """
+        From now on, for some time.
+        """
+        now = time.monotonic()
+        return now, now + seconds
+
+
+class FloodTests(SynchronousTestCase):
+    """
+    L{benchmarks.flood} in small.
+    """
+
+    def test_rounds(self) -> None:
+        """
+        A round tells of every frame of the calls, at both ends, and in an attack of every message
+        that the node refused.
+        """
+        with bench(2) as running:
+            quiet = running.round(0.6, None)
+            attacked = running.round(0.6, (500, 100))
+        for each in (quiet, attacked):
+            self.assertEqual((each.sent, each.lost), (40, 0))
+            self.assertEqual(each.accepted, 0)
+            self.assertGreater(each.renewed, 0)
+            self.assertLessEqual(each.late(0.5), each.late(1.0))
+        self.assertEqual((quiet.forged, quiet.counted["refused: mac1"]), (0, 0))
+        self.assertGreater(attacked.counted["refused: mac1"], 100)
+        self.assertGreater(attacked.counted["refused: replayed initiation"], 10)

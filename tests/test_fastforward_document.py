@@ -13,47 +13,61 @@ from itertools import pairwise
 from types import ModuleType
 from typing import Final
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from bmff import linkservice
-from bmff.cluster import cluster
+from bmff.cluster import choice, cluster, logins, networks, search, ways
 from bmff.dmr.numbers import isLocal
+from bmff.events import PeerRegistered
 from bmff.protocols import connection, fastforward
 from bmff.router import locations, remains, router
 from bmff.sockets import descriptor
 from bmff.transports import connected, udp, unix
 from bmff.wire.fastforward import (
+    arrivals,
+    capabilities,
     control,
     cookie,
+    gaps,
     handshake,
     interest,
+    keylog,
     link,
     messages,
     noise,
+    order,
     path,
     prologue,
+    quality,
     session,
+    sessions,
+    waiting,
 )
+from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.link import RadioLocation
 from bmff.wire.fastforward.messages import (
     Acknowledgement,
     Answer,
     Challenge,
+    Copies,
     Goodbye,
     Measurement,
+    Missing,
     Segment,
 )
 from bmff.wire.fastforward.prologue import Prologue
-from tests.conversation import CHALLENGE, Conversation
+from tests.conversation import CHALLENGE, MISSING, Conversation
 
 DOCUMENT: Final = pathlib.Path(__file__).parent.parent / "docs" / "fastforward.md"
 LONGEST_LINE: Final = 120
 
 # Whose constants an implementer has to know, every one of them.
 SPOKEN: Final = (
-    *(control, cookie, handshake, interest, link, messages, noise, path, prologue, session),
-    *(connection, fastforward, cluster),
+    *(arrivals, capabilities, control, cookie, gaps, handshake, interest, keylog, link),
+    *(messages, noise, order, path, prologue, quality, session, sessions, waiting),
+    *(connection, fastforward, choice, cluster, logins, networks, search, ways),
 )
 
 # The rows of the document's tables of timers and limits, and what they stand for.
@@ -67,7 +81,7 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "packets after which the initiator rekeys": (session, "REKEY_PACKETS"),
     "session age at which sending stops": (session, "LIFETIME"),
     "replaced session still read": (session, "READ_AFTER"),
-    "replaced sessions still read": (path, "MOST_OLD"),
+    "replaced sessions still read": (sessions, "MOST_OLD"),
     "replay window": (session, "WINDOW"),
     "cookie secret changes": (cookie, "COOKIE_PERIOD"),
     "initiations without a cookie": (cookie, "LARGEST_RATE"),
@@ -82,13 +96,38 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "silence until an idle path is probed": (path, "SILENCE"),
     "silence until a busy path is probed": (path, "BUSY_SILENCE"),
     "between probes": (path, "PROBE_INTERVAL"),
+    "between probes of a path in doubt": (path, "DOUBT_INTERVAL"),
     "probes until a path is dead": (path, "PROBES"),
+    "second copy alone, and measurement after frames": (path, "SECOND_COPY"),
+    "between looks at a path that is awake": (path, "AWAKE"),
+    "packets kept": (path, "KEPT"),
+    "packet is kept": (path, "KEPT_TIME"),
+    "paths left of which packets are kept": (link, "MOST_FORMER"),
+    "packets sent again for one question": (link, "MOST_COPIES"),
+    "rows that are over and not begun again": (control, "MOST_ROWS"),
+    "counters in a question": (messages, "MISSING_SPAN"),
+    "missing packet is asked for": (gaps, "LIFE"),
+    "asked again after a round trip and": (gaps, "ASK_AGAIN"),
+    "round trip of a question, at least": (gaps, "SHORTEST_ROUND_TRIP"),
+    "window of the fastest packet": (arrivals, "WINDOW"),
+    "step of the lateness": (arrivals, "STEP"),
+    "packets that are not later": (arrivals, "QUANTILE"),
+    "longest lateness and patience": (arrivals, "LATEST"),
+    "longest wait before a question": (arrivals, "LONGEST_WAIT"),
+    "gaps that close by themselves": (arrivals, "OFTEN"),
+    "frame is held": (order, "LONGEST"),
+    "between looks at calls that are silent": (order, "SWEEP"),
+    "calls known on a link": (order, "MOST_CALLS"),
+    "loss above which frames are sent twice": (quality, "REDUNDANT_ABOVE"),
+    "loss below which that ends": (quality, "REDUNDANT_BELOW"),
+    "loss has to be below for": (quality, "REDUNDANT_TIME"),
     "own standstill after which the wait begins anew": (fastforward, "STALL"),
     "packet on datagrams": (path, "LARGEST_PACKET"),
     "packet on connections": (path, "LARGEST_STREAM_PACKET"),
-    "frame waits for a full transport": (path, "LONGEST_WAIT"),
-    "frames that wait": (path, "MOST_WAITING"),
-    "terminators that wait in addition": (path, "MOST_ENDS"),
+    "frame waits for a full transport": (waiting, "LONGEST_WAIT"),
+    "terminator waits for a full transport": (waiting, "LONGEST_END"),
+    "frames that wait": (waiting, "MOST_WAITING"),
+    "terminators that wait in addition": (waiting, "MOST_ENDS"),
     "data of a segment": (control, "SEGMENT_SIZE"),
     "segments under way": (control, "IN_FLIGHT"),
     "control message": (control, "LARGEST_MESSAGE"),
@@ -112,11 +151,18 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "send time": (messages, "TIME_SIZE"),
     "frame message": (messages, "FRAME_SIZE"),
     "head of any other message": (messages, "HEAD_SIZE"),
-    "higher node ID waits": (cluster, "HIGHER_WAITS"),
-    "first pause after a failure": (cluster, "FIRST_PAUSE"),
-    "longest pause": (cluster, "LONGEST_PAUSE"),
-    "longest pause, configured target": (cluster, "TARGET_PAUSE"),
-    "node's row in the registry counts": (cluster, "ROW_LIFE"),
+    "copies before their frames": (messages, "COPIES_SIZE"),
+    "higher node ID waits": (ways, "HIGHER_WAITS"),
+    "UDP without success until TCP is tried": (ways, "UDP_FAILS"),
+    "first pause after a failure": (search, "FIRST_PAUSE"),
+    "longest pause": (search, "LONGEST_PAUSE"),
+    "longest pause, configured target": (search, "TARGET_PAUSE"),
+    "path has lived long": (search, "LONG_LIFE"),
+    "node's row in the registry counts": (ways, "ROW_LIFE"),
+    "login is told to a new link": (logins, "YOUNG"),
+    "name of a network": (networks, "LONGEST"),
+    "networks of a node": (networks, "LARGEST"),
+    "capabilities": (capabilities, "LARGEST"),
     "locations told to a new link": (cluster, "LOCATIONS_TOLD"),
     "same location told again": (cluster, "LOCATION_INTERVAL"),
     "between looks at who is missing": (cluster, "TICK"),
@@ -129,12 +175,11 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "packet that a stream's length can name": (descriptor, "LARGEST"),
     "user that is never trusted": (unix, "NOBODY"),
     "call without frames is over": (router, "SILENCE"),
-    "sequence may go back": (router, "REORDERED"),
     "stream is ignored after its end": (remains, "OWNED"),
     "radios whose location is known": (locations, "LARGEST"),
 }
 
-# The rows of the tables of packets, messages and control messages.
+# The rows of the tables of packets, flags, messages and control messages.
 KINDS: Final[dict[str, dict[str, tuple[ModuleType, str]]]] = {
     "type": {
         "initiation": (handshake, "INITIATION"),
@@ -142,6 +187,8 @@ KINDS: Final[dict[str, dict[str, tuple[ModuleType, str]]]] = {
         "cookie reply": (cookie, "COOKIE"),
         "data": (session, "DATA"),
     },
+    "file type": {"opened data": (keylog, "CLEAR")},
+    "flag": {"trusts": (handshake, "TRUSTS")},
     "kind": {
         "frame": (messages, "FRAME"),
         "segment": (messages, "SEGMENT"),
@@ -150,6 +197,8 @@ KINDS: Final[dict[str, dict[str, tuple[ModuleType, str]]]] = {
         "goodbye": (messages, "GOODBYE"),
         "challenge": (messages, "CHALLENGE"),
         "answer": (messages, "ANSWER"),
+        "missing": (messages, "MISSING"),
+        "copies": (messages, "COPIES"),
     },
     "control kind": {
         "interest": (link, "INTEREST"),
@@ -228,6 +277,12 @@ class DocumentCase(SynchronousTestCase):
         """
         return Conversation({row[0]: row[1].strip("`") for row in self.rows("input")})
 
+    def frameMessage(self) -> bytes:
+        """
+        The frame of the examples, without the send time before it.
+        """
+        return self.examples["the messages of packet 3"][messages.TIME_SIZE :]
+
 
 class ExampleTests(DocumentCase):
     """
@@ -275,8 +330,8 @@ class ExampleTests(DocumentCase):
             hearer.path.packetReceived(self.examples[name], ends.now)
         self.assertEqual(hearer.path.dropped.total() + hearer.link.dropped.total(), 0)
         self.assertEqual(hearer.path.packetsReceived, 4)
-        self.assertEqual(hearer.link.capabilities, "tcp,udp,unix")
-        self.assertEqual(hearer.path.remoteLag, 0.00035)
+        self.assertEqual(hearer.link.capabilities, "t=tcp,udp,unix")
+        self.assertEqual(hearer.path.quality.remoteLag, 0.00035)
         place = RadioLocation(2621001, 262100101, 2, 1.5)
         self.assertEqual(hearer.recorder.heard, [([91, 26200], []), [place]])
         (frame,) = hearer.frames
@@ -305,6 +360,41 @@ class ExampleTests(DocumentCase):
         unsealed = self.examples["a frame on a trusted path"]
         self.assertEqual(unsealed[session.HEADER_SIZE :], self.examples["the messages of packet 3"])
 
+    def test_capabilities(self) -> None:
+        """
+        The capabilities in the text say what the text says of them.
+        """
+        (text,) = re.findall(r"^t=\S+$", self.text, re.MULTILINE)
+        told = Capabilities(frozenset(("tcp", "udp", "unix")), "0123456789abcdef", 54000, "tcp")
+        self.assertEqual(Capabilities.decode(text), told)
+        self.assertEqual(told.encode(), text)
+
+    def test_applications(self) -> None:
+        """
+        The application messages of this version are those that a node sends and takes.
+        """
+        name, payload = self.application("a login")
+        self.assertEqual(name, logins.PEER)
+        ended: list[tuple[int, str]] = []
+        clock = Clock()
+        here = logins.Logins(clock, 2501, lambda: 1_750_000_000.0, lambda name, payload: None)
+        here.endPeer = lambda peer, reason: ended.append((peer, reason))
+        here.watch(PeerRegistered(2340001, "N0CALL", "192.0.2.1:62031"))
+        here.received(25012, payload)
+        self.assertEqual(ended, [(2340001, "logged in at node 25012")])
+        name, payload = self.application("the networks of a node")
+        self.assertEqual(name, networks.NETWORKS)
+        self.assertEqual(payload, networks.encodeNetworks(("south", "north")))
+        self.assertEqual(networks.decodeNetworks(payload), {"north", "south"})
+
+    def application(self, example: str) -> tuple[str, bytes]:
+        """
+        The name and the payload of an example.
+        """
+        kind, size, *_ = message = self.examples[example]
+        self.assertEqual(kind, link.APPLICATION)
+        return message[2 : 2 + size].decode(), message[2 + size :]
+
     def test_messages(self) -> None:
         """
         The messages that no packet shows are decoded to what the document says.
@@ -314,6 +404,10 @@ class ExampleTests(DocumentCase):
             ("a challenge", Challenge(CHALLENGE)),
             ("a probe", path.PROBE),
             ("an answer", Answer(CHALLENGE)),
+            ("a question for packets", Missing(0x0A0B0C0D, MISSING)),
+            ("a question for the rest of a session", Missing(0x0A0B0C0D, MISSING[:2], 13)),
+            ("copies of a packet", Copies(0x0A0B0C0D, 3, self.frameMessage())),
+            ("copies of a packet without frames", Copies(0x0A0B0C0D, 4, b"")),
         ):
             data = self.examples[name]
             decoded = messages.decodeMessage(data[0], messages.bodyAt(data, 0))
@@ -337,7 +431,7 @@ class NumberTests(DocumentCase):
 
     def test_kinds(self) -> None:
         """
-        Packets, messages and control messages have the numbers in the code.
+        Packets, flags, messages and control messages have the numbers in the code.
         """
         for head, kinds in KINDS.items():
             rows = {row[1]: int(row[0]) for row in self.rows(head)}
@@ -350,19 +444,30 @@ class NumberTests(DocumentCase):
         """
         text = "x" * 255
         empty = Measurement(*(0,) * 10)
+        frame = self.frameMessage()
+        around = session.HEADER_SIZE + messages.TIME_SIZE + session.TAG_SIZE
+        most = (path.LARGEST_STREAM_PACKET - around) // messages.FRAME_SIZE
         made: dict[str, tuple[messages.Message, messages.Message]] = {
-            "segment": (Segment(1, True, b""), Segment(1, True, bytes(control.SEGMENT_SIZE))),
-            "acknowledgement": (Acknowledgement(0),) * 2,
+            "segment": (
+                Segment(1, 2, 1, True, b""),
+                Segment(1, 2, 1, True, bytes(control.SEGMENT_SIZE)),
+            ),
+            "acknowledgement": (Acknowledgement(1, 0),) * 2,
             "measurement": (empty, replace(empty, seenAt=text, capabilities=text)),
             "goodbye": (Goodbye(""), Goodbye(text)),
             "challenge": (Challenge(0),) * 2,
             "answer": (Answer(0),) * 2,
+            "missing": (
+                Missing(1, (), 2),
+                Missing(1, tuple(range(messages.MISSING_SPAN)), 2),
+            ),
+            "copies": (Copies(1, 2, b""), Copies(1, 2, frame * most)),
         }
         sizes = {
             name: (len(shortest.encode()), len(longest.encode()))
             for name, (shortest, longest) in made.items()
         }
-        sizes["frame"] = (len(self.examples["the messages of packet 3"]) - messages.TIME_SIZE,) * 2
+        sizes["frame"] = (len(frame),) * 2
         around = len(self.examples["an initiation"]) - len(self.examples["a prologue"])
         shortest, longest = (
             len(Prologue("e" * environment, 0, 0, "k" * key, "t" * transport).encode())

@@ -4,7 +4,10 @@ Tests of L{bmff.linkservice}: nodes of one host, with real sockets and a real re
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -12,17 +15,55 @@ from tempfile import mkdtemp
 from twisted.internet import reactor as anyReactor
 from twisted.internet.defer import gatherResults
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
+from twisted.logger import LogLevel, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bmff.config import parseConfiguration
-from bmff.events import Event
+from bmff.errors import ConfigurationError
+from bmff.events import Event, Events, PeerLost
+from bmff.ibmff import OverrideRow
 from bmff.keyfile import addKey, newKey, removeKey, useKey
 from bmff.keys import Secrets
-from bmff.linkservice import LinkService
+from bmff.linkservice import KeyLogFile, LinkService
+from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
+from bmff.sockets.addresses import packAddress
+from bmff.testing.hotspots import VirtualHotspot
+from bmff.testing.network import VirtualNetwork
+from bmff.wire.fastforward.handshake import Established
+from bmff.wire.fastforward.keylog import KeyLog, LoggedSession
+from bmff.wire.fastforward.noise import Keys
+from bmff.wire.homebrew import Station
 
 PATIENCE = 15.0  # seconds; a busy machine takes longer than the promise
+
+
+@dataclass(frozen=True)
+class SomeSettings:
+    """
+    Nothing is set for a peer.
+    """
+
+    static: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    single: bool = False
+    dynamicTimeout: float = 900.0
+    options: bool = True
+
+
+class Everybody:
+    """
+    Lets in who knows the password.
+    """
+
+    def passphrase(self, peerID: int) -> bytes | None:
+        return b"passw0rd"
+
+    def refusal(self, peerID: int) -> str | None:
+        return None
+
+    def settings(self, peerID: int) -> SomeSettings:
+        return SomeSettings()
 
 
 class LinkServiceTests(TestCase):
@@ -36,25 +77,29 @@ class LinkServiceTests(TestCase):
         self.secrets = Secrets.create(self.folder / "secrets.toml")
         self.services: list[LinkService] = []
         self.events: list[Event] = []
+        self.turns: list[Turn] = []
 
-    async def start(self, count: int) -> None:
+    async def start(self, count: int, more: str = "") -> None:
         """
         Nodes 25001, 25002 ...
+
+        @param more: lines of their section C{[fastforward]}.
         """
         for number in range(count):
             text = (
                 f'network = {25001 + number}\nstate = "{self.folder}"\n'
-                f'[fastforward]\nlisten = ["127.0.0.1"]\nfolder = "{self.folder}"\n'
+                f'[fastforward]\nlisten = ["127.0.0.1"]\nfolder = "{self.folder}"\n{more}'
             )
             configuration = parseConfiguration(text, "test", self.folder)
             assert configuration.fastforward is not None
-            router = Router(self.events.append)
+            turn = Turn(anyReactor, Router(self.events.append))
+            self.turns.append(turn)
             service = LinkService(
                 anyReactor,
                 configuration,
                 configuration.fastforward,
                 self.secrets,
-                Turn(anyReactor, router),
+                turn,
                 self.events.append,
             )
             self.services.append(service)
@@ -141,3 +186,181 @@ class LinkServiceTests(TestCase):
             self.assertTrue(self.meshed())
         finally:
             await self.stop()
+
+    async def test_keyLog(self) -> None:
+        """
+        The keys of each session whose packets are sealed are in the file, by both of its ends; it
+        is its owner's alone, and there is a warning.
+        """
+        path = self.folder / "links.keys"
+        with capturedLogs() as logs:
+            await self.start(2, f'keylog = "{path}"\n')
+        try:
+            await self.until(self.meshed)
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
+            log = KeyLog(path.read_text().splitlines())
+            sealed = [
+                connection.path.session
+                for service in self.services
+                for connection in service.fastForward.connections
+                if connection.path is not None and not connection.path.traits.trusted
+            ]
+            self.assertEqual(len(sealed), 2)
+            logged = {session.localIndex for session in log.sessions}
+            for session in sealed:
+                assert session is not None
+                self.assertIn(session.localIndex, logged)
+            self.assertEqual(log.skipped, 0)
+        finally:
+            await self.stop()
+        said = [formatEvent(each) for each in logs if each["log_level"] is LogLevel.warn]
+        warning = f"who has the file {path} can read what the links of this node carry"
+        self.assertEqual(said.count(warning), 2)
+
+    async def test_noKeyLog(self) -> None:
+        """
+        Nothing is written when it is not asked for.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            self.assertTrue(all(one.fastForward.keyLog is None for one in self.services))
+        finally:
+            await self.stop()
+
+    async def test_described(self) -> None:
+        """
+        Of a linked node it is told what carries the link, whatever it was reached over first; a
+        row that leaves the choice to the nodes is no override.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            first, second = self.services
+            node = 25002
+            await first.registry.put(OverrideRow(node, 0, "auto", "", 0))
+            await self.until(lambda: first.describeNodes()[0]["transport"] == "unix")
+            (described,) = first.describeNodes()
+            self.assertEqual((described["override"], described["port"]), (False, second.port))
+            await first.registry.put(OverrideRow(node, 0, "tcp", "127.0.0.1", second.port))
+            await self.until(lambda: first.describeNodes()[0]["transport"] == "tcp")
+            self.assertTrue(first.describeNodes()[0]["override"])
+            self.assertEqual(first.choices.all()[node].override, "tcp")
+        finally:
+            await self.stop()
+
+    async def test_peerMoves(self) -> None:
+        """
+        A hotspot that logs in at one node and then at another is at the other alone, and the first
+        says nothing to it.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            network = VirtualNetwork(anyReactor)  # type: ignore[arg-type]
+            masters = []
+            for number, (service, turn) in enumerate(zip(self.services, self.turns, strict=True)):
+                watch = Events()
+                watch.watch(self.events.append)
+                watch.watch(service.cluster.watch)
+                homebrew = HomeBrew(anyReactor, turn, watch.publish, Everybody(), bytes(32))
+                receiver = homebrew.port()
+                receiver.transport = network.bind(receiver, f"192.0.2.{1 + number}", 62031)
+                masters.append(homebrew)
+                self.addCleanup(homebrew.stop)
+            first = self.hotspot(network, 1)
+            await self.until(lambda: masters[0].peer(7) is not None)
+            said = len(first.received)
+            self.hotspot(network, 2)
+            await self.until(lambda: masters[0].peer(7) is None)
+            await self.until(lambda: masters[1].peer(7) is not None)
+            self.assertIn(PeerLost(7, "N7", "logged in at node 25002"), self.events)
+            self.assertEqual(len(first.received), said)
+        finally:
+            await self.stop()
+
+    def hotspot(self, network: VirtualNetwork, number: int) -> VirtualHotspot:
+        """
+        Hotspot 7, which logs in to a master once.
+        """
+        master = packAddress(f"192.0.2.{number}", 62031)
+        station = Station(7, "N7")
+        hotspot = VirtualHotspot(network, master, station, host=f"198.51.100.{number}")
+        hotspot.client.start(anyReactor.seconds())
+        hotspot.flush()
+        return hotspot
+
+
+class KeyLogFileTests(SynchronousTestCase):
+    """
+    The file of a key log.
+    """
+
+    def setUp(self) -> None:
+        self.path = Path(self.mktemp())
+
+    def established(self, index: int) -> Established:
+        """
+        A session.
+        """
+        return Established(Keys(b"s" * 32, b"r" * 32, b"h" * 32), index, index + 100, 7, False)
+
+    def refused(self, path: Path) -> str:
+        """
+        What is wrong with a file.
+        """
+        error = self.assertRaises(ConfigurationError, KeyLogFile, path)
+        (mistake,) = error.mistakes
+        self.assertEqual(mistake.place, str(path))
+        return str(mistake.message)
+
+    def test_appended(self) -> None:
+        """
+        Each session is one line that is there at once, after what was there before.
+        """
+        sessions = [self.established(1), self.established(2)]
+        for session in sessions:
+            log = KeyLogFile(self.path)
+            log.write(session)
+            log.close()
+        self.assertEqual(
+            self.path.read_text().splitlines(),
+            [LoggedSession.of(session).encode() for session in sessions],
+        )
+
+    def test_readable(self) -> None:
+        """
+        A file that others can read is refused, as the file of secrets is; nothing is written.
+        """
+        self.path.touch(0o600)
+        self.path.chmod(0o644)
+        self.assertIn("has mode 0644", self.refused(self.path))
+        self.assertEqual(self.path.read_bytes(), b"")
+
+    def test_noFile(self) -> None:
+        """
+        What is no file, or cannot be made, is refused.
+        """
+        self.assertIn("cannot be written", self.refused(self.path / "nowhere"))
+        self.path.mkdir()
+        self.assertIn("cannot be written: Is a directory", self.refused(self.path))
+        pipe = self.path / "pipe"
+        os.mkfifo(pipe, 0o600)
+        self.assertIn("cannot be written", self.refused(pipe))
+
+    def test_full(self) -> None:
+        """
+        When it cannot be written any more that is said once, and nothing else ends.
+        """
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        log = KeyLogFile(self.path)
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, log._descriptor)
+        os.close(full)
+        with capturedLogs() as logs:
+            log.write(self.established(1))
+            log.write(self.established(2))
+        (event,) = logs
+        self.assertEqual(event["log_level"], LogLevel.error)
+        self.assertIn("no more keys are written to", str(formatEvent(event)))

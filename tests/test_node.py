@@ -397,6 +397,21 @@ class ProcessTests(HomeTestCase):
             last,
         )
 
+    def test_keyLog(self) -> None:
+        """
+        A key log that others can read is told in one plain line.
+        """
+        log = self.home.write("", "links.keys")
+        log.chmod(0o644)
+        path = self.home.node()
+        path.write_text(
+            f'{path.read_text()}[fastforward]\nlisten = ["127.0.0.1"]\n'
+            f'folder = "{self.home.folder}"\nkeylog = "links.keys"\n'
+        )
+        *_, last = self.failed(path).splitlines()
+        self.assertIn(f"bmnode: {log}: has mode 0644", last)
+        self.assertEqual(log.read_text(), "")
+
     def test_killed(self) -> None:
         """
         A node that was killed leaves its socket behind, and nothing that keeps it from starting

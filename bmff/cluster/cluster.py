@@ -1,91 +1,71 @@
 """
 The other nodes: which there are, how each is reached, and what passes between them and the router.
 
-A node is reached as its override says, else over UDP at the address in its row of the registry or
-in the list of targets. The lower node ID opens the path; the higher one does after 2 s, or at once
-when only it has an address.
+How each is reached stands in L{bmff.cluster.ways}, when it is tried in L{bmff.cluster.search}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from math import inf
 from random import Random
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from bmff.cluster.choice import rank
+from bmff.cluster.logins import PEER, Logins
+from bmff.cluster.networks import NETWORKS, NetworkNews
 from bmff.cluster.remote import RemoteNode
-from bmff.errors import TransportUnavailable
+from bmff.cluster.search import Connector, Search
+from bmff.cluster.ways import Rows, Target, Ways
+from bmff.errors import ProtocolError
 from bmff.events import (
     CallStarted,
     DuplicateNodeSeen,
     Event,
     LinkEnded,
     LinkStarted,
-    NodeUnreachable,
     PathChanged,
+    PathEnded,
+    PathStarted,
 )
-from bmff.ibmff import NodeRow, OverrideRow
 from bmff.router.locations import Location
 from bmff.router.router import Router
 from bmff.wire.fastforward.control import Full
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.link import INTEREST, Link, RadioLocation
 from bmff.wire.fastforward.path import Path
+from bmff.wire.throttle import Throttle
 
 TICK: Final = 0.5  # seconds between two looks at who is missing
-HIGHER_WAITS: Final = 2.0  # seconds that the higher node ID leaves to the lower one
-FIRST_PAUSE: Final = 1.0  # seconds after a first failure, doubled with each further one
-LONGEST_PAUSE: Final = 60.0  # seconds, for nodes of the registry
-TARGET_PAUSE: Final = 10.0  # seconds between two attempts at a configured target, at the most
-ROW_LIFE: Final = 60.0  # seconds that a node's row counts without being renewed
 LOCATION_INTERVAL: Final = 60.0  # seconds until the same location is told again
 LOCATIONS_TOLD: Final = 10_000  # radios, those heard last, that a new link is told of
-AUTO: Final = "auto"
+_DUPLICATE_INTERVAL: Final = 60.0  # seconds between two warnings about one node
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Identity:
     """
-    A node to be reached.
+    What the operator says of a node: who it is, and how it meets others.
 
     @ivar node: its ID.
-    @ivar address: host name or numeric address.
-    @ivar port: its FastForward number.
+    @ivar key: the id of the key of links whose override names none.
+    @ivar targets: nodes to be reached beside those of the registry.
     """
 
     node: int
-    address: str
-    port: int
+    key: str
+    targets: tuple[Target, ...] = ()
 
 
-class Rows(Protocol):
+class Links(Connector, Protocol):
     """
-    What is asked of a registry, see L{bmff.ibmff.IRegistry}.
+    What keeps paths, see L{bmff.protocols.fastforward.FastForward}.
     """
-
-    @property
-    def nodes(self) -> Mapping[int, NodeRow]: ...
-
-    @property
-    def overrides(self) -> Mapping[int, OverrideRow]: ...
-
-
-class Links(Protocol):
-    """
-    What makes paths, see L{bmff.protocols.fastforward.FastForward}.
-    """
-
-    links: dict[int, Link]
-
-    async def connect(
-        self, node: int, transport: str, address: str, port: int, keyID: str
-    ) -> Any: ...
 
     def challengeAnswered(self, path: Path, value: int) -> None: ...
 
@@ -95,24 +75,7 @@ class Links(Protocol):
 
     def rearm(self) -> None: ...
 
-
-@dataclass(slots=True)
-class Search:
-    """
-    The attempts to reach one node.
-
-    @ivar begun: when it was first missing, monotonic seconds.
-    @ivar nextAt: when it is tried again.
-    @ivar pause: seconds until the try after that.
-    @ivar attempt: the one under way.
-    @ivar reason: why the last one failed; empty before one has.
-    """
-
-    begun: float
-    nextAt: float
-    pause: float = FIRST_PAUSE
-    attempt: Deferred[None] | None = None
-    reason: str = ""
+    def reconsider(self, node: int) -> None: ...
 
 
 class Cluster:
@@ -122,9 +85,10 @@ class Cluster:
     @ivar interest: what this node wants to hear.
     @ivar lag: microseconds by which the last tick came late.
     @ivar load: thousandths of a processor that this process uses.
-    @ivar capabilities: this node's transports.
+    @ivar ways: how the others are reached.
     @ivar handlers: by name, called with node ID and payload of application messages.
     @ivar remotes: the nodes that a link leads to, by ID.
+    @ivar logins: the peers here, and what becomes of those that log in elsewhere.
     """
 
     _log = Logger()
@@ -132,12 +96,10 @@ class Cluster:
     def __init__(
         self,
         clock: IReactorTime,
-        nodeID: int,
+        identity: Identity,
         router: Router,
         publish: Callable[[Event], None],
         registry: Rows,
-        targets: tuple[Target, ...],
-        keyID: str,
         *,
         random: Random,
         wallClock: Callable[[], float],
@@ -145,8 +107,6 @@ class Cluster:
     ) -> None:
         """
         @param clock: monotonic.
-        @param targets: nodes to be reached beside those of the registry.
-        @param keyID: the key of links whose override names none.
         @param random: spreads attempts.
         @param wallClock: seconds since 1970, for the age of rows.
         @param processTime: seconds of processor that this process has used.
@@ -154,21 +114,23 @@ class Cluster:
         self.interest = Interest()
         self.lag = 0
         self.load = 0
-        self.capabilities = ""
         self.handlers: dict[str, Callable[[int, bytes], object]] = {}
         self.remotes: dict[int, RemoteNode] = {}
-        self.keyID = keyID
+        self.keyID = identity.key
         self.fastForward: Links | None = None
         self._clock = clock
-        self._nodeID = nodeID
+        self._nodeID = nodeID = identity.node
         self._router = router
         self._publish = publish
-        self._registry = registry
-        self._targets = {target.node: target for target in targets}
-        self._random = random
-        self._wallClock = wallClock
         self._processTime = processTime
-        self._searches: dict[int, Search] = {}
+        targets = {target.node: target for target in identity.targets}
+        self.ways = Ways(nodeID, registry, targets, wallClock)
+        self._search = Search(clock, targets, publish, random)
+        self._networks = NetworkNews(nodeID, router)
+        self._duplicates = Throttle(_DUPLICATE_INTERVAL)
+        self.logins = Logins(clock, nodeID, wallClock, self.broadcast)
+        self.handlers[PEER] = self.logins.received
+        self.handlers[NETWORKS] = self._networksReceived
         self._told: dict[int, tuple[int, int, float]] = {}
         self._ticking: Any = None
         self._tickDue = inf
@@ -181,7 +143,7 @@ class Cluster:
         """
         Look for the other nodes from now on.
         """
-        self.fastForward = fastForward
+        self.fastForward = self._search.connector = fastForward
         self._used = (self._clock.seconds(), self._processTime())
         self._tick()
 
@@ -192,10 +154,7 @@ class Cluster:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        searches, self._searches = self._searches, {}
-        for search in searches.values():
-            if search.attempt is not None:
-                search.attempt.cancel()
+        self._search.stop()
 
     def _tick(self) -> None:
         now = self._clock.seconds()
@@ -215,88 +174,48 @@ class Cluster:
 
     # Finding nodes.
 
-    def wanted(self) -> dict[int, OverrideRow]:
+    def _seek(self, now: float) -> None:
+        if self.fastForward is None or self._ticking is None:
+            return  # not begun yet, or stopped
+        wanted = self.ways.waysTo(self.fastForward.links, self._search.failing)
+        self._search.seek(wanted, self.keyID, now)
+
+    def overridesChanged(self) -> None:
         """
-        How each node is to be reached, by node ID.
+        Other ways to other nodes are wanted than before: move their links.
         """
-        found: dict[int, OverrideRow] = {}
-        fresh = self._wallClock() - ROW_LIFE
-        for known in self._registry.nodes.values():
-            if known.seen >= fresh:
-                found[known.node] = OverrideRow(known.node, 0, "udp", known.address, known.port)
-        for target in self._targets.values():
-            found[target.node] = OverrideRow(target.node, 0, "udp", target.address, target.port)
-        for node, row in self._registry.overrides.items():
-            default = found.get(node)
-            if row.transport != AUTO:
-                found[node] = row
-            elif default is not None and row.key:
-                found[node] = OverrideRow(node, row.key, "udp", default.address, default.port)
-        found.pop(self._nodeID, None)
-        return found
+        self.ways.forget()
+        if self.fastForward is None:
+            return
+        now = self._clock.seconds()
+        self._seek(now)
+        for node, link in tuple(self.fastForward.links.items()):
+            self.fastForward.reconsider(node)
+            link.measure(now)  # the other end is to know at once
+
+    def wish(self, node: int, transport: str) -> None:
+        """
+        Use a transport for the link with a node whatever the registry says.
+
+        @param transport: empty to do as the registry says again.
+        """
+        if transport:
+            self.ways.wishes[node] = transport
+        else:
+            self.ways.wishes.pop(node, None)
+        self.overridesChanged()
+
+    def capabilitiesFor(self, node: int) -> str:
+        """
+        See L{bmff.wire.fastforward.link.NodeState}.
+        """
+        return self.ways.capabilitiesFor(node)
 
     def search(self, node: int) -> str:
         """
         Why a node could not be reached; empty when that was not tried or has succeeded.
         """
-        search = self._searches.get(node)
-        return search.reason if search is not None else ""
-
-    def _seek(self, now: float) -> None:
-        assert self.fastForward is not None
-        wanted = self.wanted()
-        for node in [one for one in self._searches if one not in wanted]:
-            needless = self._searches.pop(node)
-            if needless.attempt is not None:
-                needless.attempt.cancel()
-        for node, row in wanted.items():
-            if node in self.fastForward.links:
-                self._searches.pop(node, None)
-                continue
-            search = self._searches.get(node)
-            if search is None:
-                patience = HIGHER_WAITS if self._leavesFirst(node) else 0.0
-                search = self._searches[node] = Search(now, now + patience)
-            if search.attempt is None and now >= search.nextAt:
-                self._try(search, row)
-
-    def _leavesFirst(self, node: int) -> bool:
-        """
-        Whether the other end is to begin: it has the lower ID and can know where we are.
-        """
-        return node < self._nodeID and node in self._registry.nodes
-
-    def _try(self, search: Search, row: OverrideRow) -> None:
-        assert self.fastForward is not None
-        keyID = row.key or self.keyID
-        search.attempt = Deferred.fromCoroutine(
-            cast(
-                Any,
-                self.fastForward.connect(row.node, row.transport, row.address, row.port, keyID),
-            )
-        )
-        search.attempt.addCallbacks(lambda _: None, partial(self._failed, search, row)).addBoth(
-            partial(self._over, search)
-        )
-
-    def _failed(self, search: Search, row: OverrideRow, failure: Any) -> None:
-        if failure.check(CancelledError) or self._searches.get(row.node) is not search:
-            return  # nobody looks for it any more
-        now = self._clock.seconds()
-        reason = (
-            failure.value.reason
-            if failure.check(TransportUnavailable)
-            else f"{failure.type.__name__}: {failure.getErrorMessage()}"
-        )
-        longest = TARGET_PAUSE if row.node in self._targets else LONGEST_PAUSE
-        search.nextAt = now + search.pause * (0.75 + self._random.random() / 2)
-        search.pause = min(search.pause * 2, longest)
-        if reason != search.reason:
-            search.reason = reason
-            self._publish(NodeUnreachable(row.node, row.transport, reason))
-
-    def _over(self, search: Search, result: object) -> None:
-        search.attempt = None
+        return self._search.reason(node)
 
     # What links tell; see LinkKeeper.
 
@@ -306,19 +225,29 @@ class Cluster:
         """
         remote = self.remotes[link.node] = RemoteNode(link, self._router)
         link.takeFrame = partial(self._router.route, remote)
+        link.restarted = partial(self._greet, link)
         self._router.addRemote(remote)
+        self._greet(link)
+        path = link.path
+        transport, address = (path.traits.name, path.remote) if path else ("", "")
+        self._publish(LinkStarted(link.node, transport, address))
+
+    def _greet(self, link: Link) -> None:
+        """
+        Tell a node what it has to know of this one beside its interest.
+        """
         now = self._clock.seconds()
         places = [
             RadioLocation(radio, location.peerID, location.slot, now - location.heard)
             for radio, location in self._router.locations.local()
         ]
         try:
+            link.sendApplication(NETWORKS, self._networks.whole())
             link.sendLocations(places[-LOCATIONS_TOLD:])
+            for login in self.logins.young():
+                link.sendApplication(PEER, login)
         except Full:
             link.dropped["control queue full"] += 1
-        path = link.path
-        transport, address = (path.traits.name, path.remote) if path else ("", "")
-        self._publish(LinkStarted(link.node, transport, address))
 
     def linkEnded(self, link: Link, reason: str) -> None:
         """
@@ -326,8 +255,10 @@ class Cluster:
         """
         remote = self.remotes.get(link.node)
         if remote is not None and remote.link is link:
+            now = self._clock.seconds()
             del self.remotes[link.node]
-            self._router.removeRemote(remote, self._clock.seconds())
+            self._router.removeRemote(remote, now)
+            self._networks.remoteLost(remote, now)
             self._publish(LinkEnded(link.node, reason))
 
     def pathChanged(self, link: Link, path: Path) -> None:
@@ -337,11 +268,40 @@ class Cluster:
         if link.node in self.remotes:
             self._publish(PathChanged(link.node, path.traits.name, path.remote))
 
+    def pathStarted(self, link: Link, transport: str) -> None:
+        """
+        See L{bmff.protocols.fastforward.LinkKeeper}.
+        """
+        self._search.pathStarted(link.node, transport, self._clock.seconds())
+        self._publish(PathStarted(link.node, transport))
+
+    def pathEnded(self, link: Link, transport: str, reason: str) -> None:
+        """
+        See L{bmff.protocols.fastforward.LinkKeeper}.
+        """
+        self._search.pathEnded(link.node, transport, self._clock.seconds())
+        self._publish(PathEnded(link.node, transport, reason))
+
+    def rankPaths(self, link: Link, transports: Collection[str]) -> list[str]:
+        """
+        See L{bmff.protocols.fastforward.LinkKeeper}.
+        """
+        return rank(transports, self.ways.chosen(link))
+
+    def capabilitiesChanged(self, link: Link) -> None:
+        """
+        See L{bmff.wire.fastforward.link.LinkWatcher}.
+        """
+        if self.fastForward is not None and self.fastForward.links.get(link.node) is link:
+            self._seek(self._clock.seconds())
+            self.fastForward.reconsider(link.node)
+
     def duplicateNode(self, node: int, remote: str) -> None:
         """
         See L{bmff.protocols.fastforward.LinkKeeper}.
         """
-        self._publish(DuplicateNodeSeen(node, remote))
+        if self._duplicates.passes(node, self._clock.seconds()):
+            self._publish(DuplicateNodeSeen(node, remote))
 
     def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
         """
@@ -370,8 +330,17 @@ class Cluster:
         if handler is None:
             link.dropped["no handler"] += 1
             return
-        with self._log.failuresHandled("handler {name} failed", name=name):
+        try:
             handler(link.node, payload)
+        except ProtocolError:
+            raise  # the other node's fault: its link counts it
+        except Exception:  # a handler may be foreign code
+            self._log.failure("handler {name} failed", name=name)
+
+    def _networksReceived(self, node: int, payload: bytes) -> None:
+        remote = self.remotes.get(node)
+        if remote is not None:
+            self._networks.received(remote, payload, self._clock.seconds())
 
     def goodbyeReceived(self, link: Link, path: Path, reason: str) -> None:
         """
@@ -391,17 +360,34 @@ class Cluster:
 
     def flush(self, now: float) -> None:
         """
-        What this node wants to hear has changed; see L{bmff.router.router.Flushable}.
+        What this node wants to hear has changed, or the networks that its peers lead to; see
+        L{bmff.router.router.Flushable}.
         """
         change = self.interest.change(*self._router.takeInterest())
         if change is not None:
             for remote in self.remotes.values():
                 self._send(remote, INTEREST, change)
+        networks = self._networks.change()
+        if networks is not None:
+            self.broadcast(NETWORKS, networks)
+
+    def broadcast(self, name: str, payload: bytes) -> None:
+        """
+        Send an application message to every node that is linked.
+        """
+        for remote in self.remotes.values():
+            try:
+                remote.link.sendApplication(name, payload)
+            except Full:
+                remote.link.dropped["control queue full"] += 1
+            self._flush(remote)
 
     def watch(self, event: Event) -> None:
         """
-        Tell the other nodes where a radio of ours is; to be added to the node's events.
+        Tell the other nodes where a radio of ours is, and who has logged in; to be added to the
+        node's events.
         """
+        self.logins.watch(event)
         if not isinstance(event, CallStarted):
             return
         if event.peer not in self._router.peers:

@@ -15,14 +15,16 @@ class RemoteNode:
     Another node as the router sees it; see L{bmff.router.call.Remote}.
 
     @ivar link: the link to it.
+    @ivar router: the node's own.
+    @ivar dirty: whether it is to be flushed at the end of the turn.
     """
 
-    __slots__ = ("_dirty", "_router", "link")
+    __slots__ = ("dirty", "link", "router")
 
     def __init__(self, link: Link, router: Router) -> None:
         self.link = link
-        self._router = router
-        self._dirty = False
+        self.router = router
+        self.dirty = False
 
     @property
     def peerID(self) -> int:
@@ -43,20 +45,11 @@ class RemoteNode:
         """
         return LinkSink(self, call)
 
-    def sendFrame(self, index: int, frame: Frame) -> None:
-        """
-        Queue a frame until the end of the turn.
-        """
-        self.link.sendFrame(index, frame)
-        if not self._dirty:
-            self._dirty = True
-            self._router.dirty.append(self)
-
     def flush(self, now: float) -> None:
         """
         See L{bmff.router.router.Flushable}.
         """
-        self._dirty = False
+        self.dirty = False
         self.link.flush(now)
 
 
@@ -73,9 +66,16 @@ class LinkSink:
 
     def sendFrame(self, frame: Frame) -> None:
         """
-        See L{bmff.router.call.RemoteSink}.
+        Queue a frame until the end of the turn; see L{bmff.router.call.RemoteSink}.
         """
-        self._remote.sendFrame(self._call.index, frame)
+        remote = self._remote
+        path = remote.link.path
+        if path is None:
+            return
+        path.sendFrame(self._call.index, frame)
+        if not remote.dirty:
+            remote.dirty = True
+            remote.router.dirty.append(remote)
 
     def close(self) -> None:
         """

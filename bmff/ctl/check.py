@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.python import usage
 
-from bmff.config import Homebrew, loadConfiguration
+from bmff.config import FastForward, Homebrew, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.keys import Secrets
 
@@ -34,10 +34,13 @@ class CheckOptions(usage.Options):
         configuration = loadConfiguration(self["file"])
         if configuration.secrets.exists():
             secrets = Secrets.load(configuration.secrets)
+            mistakes: list[Mistake] = []
             if configuration.homebrew is not None:
-                mistakes = missingPasswords(configuration.homebrew, secrets)
-                if mistakes:
-                    raise ConfigurationError(mistakes)
+                mistakes += missingPasswords(configuration.homebrew, secrets)
+            if configuration.fastforward is not None:
+                mistakes += missingKey(configuration.fastforward, secrets)
+            if mistakes:
+                raise ConfigurationError(mistakes)
         print(f"{self['file']}: node {configuration.network}, no mistake found")
         return 0
 
@@ -57,3 +60,15 @@ def missingPasswords(homebrew: Homebrew, secrets: Secrets) -> list[Mistake]:
         for place, secretID in named
         if secrets.homebrewPassword(secretID) is None
     ]
+
+
+def missingKey(fastForward: FastForward, secrets: Secrets) -> list[Mistake]:
+    """
+    The place that names a key of links which the secrets do not have; none when a key is marked as
+    current there, as links are made under that one, whatever the configuration names.
+    """
+    if secrets.currentKey() is not None or secrets.fastForwardKey(fastForward.key) is not None:
+        return []
+    # The id is not quoted: someone may have put a key in its place.
+    message = f"names an id that is not in [fastforward] of {secrets.path}"
+    return [Mistake("fastforward.key", message)]

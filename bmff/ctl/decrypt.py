@@ -14,7 +14,7 @@ from twisted.python import usage
 from bmff.ctl.capture import copyCapture
 from bmff.ctl.datagram import LINK_TYPES, findDatagram
 from bmff.errors import ConfigurationError, Mistake, ProtocolError
-from bmff.keys import _checkStatus as checkStatus
+from bmff.keys import checkStatus
 from bmff.wire.fastforward.keylog import KeyLog, looksSealed
 
 # What a key log can be at most: 10,000 nodes that make a session every two minutes for an hour.

@@ -19,6 +19,7 @@ from bmff.ctl.hotspot import HotspotOptions
 from bmff.ctl.impair import ImpairOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
+from bmff.ctl.path import PathOptions
 from bmff.errors import ConfigurationError
 
 
@@ -47,6 +48,7 @@ class Options(usage.Options):
         ("calls", None, CallsOptions, "List the calls of a running node."),
         ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
         ("links", None, LinksOptions, "List the links of a running node."),
+        ("path", None, PathOptions, "Have a link of a running node run over a transport."),
         ("counters", None, CountersOptions, "List what a running node carried and dropped."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),

@@ -31,6 +31,7 @@ REPEAT: Final = 0.5  # seconds until an initiation is sent anew, doubled with ea
 GIVE_UP: Final = 5.0  # seconds until a handshake has failed
 UNKNOWN_TIME: Final = 10.0  # seconds that a connection may go without a session
 CHALLENGE_INTERVAL: Final = 0.25  # seconds
+_DATA: Final = bytes((DATA,))
 
 
 class ConnectionOwner(Protocol):
@@ -83,7 +84,7 @@ class ConnectionOwner(Protocol):
         The other end is who it says.
         """
 
-    def connectionEnded(self, connection: Connection, reason: str) -> None:
+    def connectionEnded(self, connection: Connection, reason: str, sudden: bool = False) -> None:
         """
         A connection is over.
         """
@@ -136,10 +137,13 @@ class Connection:
         """
         See L{IPathReceiver}.
         """
-        kind = data[0] if data else 0
-        if kind == DATA:
-            self.dataReceived(data, now)
+        if data[:1] == _DATA:
+            if self.up and self.pending is None and self.path is not None:
+                self.path.packetReceived(data, now)
+            else:
+                self.dataReceived(data, now)
             return
+        kind = data[0] if data else 0
         try:
             if kind == INITIATION:
                 if self.handshake is not None and self._owner.nodeID < self.node:
@@ -180,8 +184,10 @@ class Connection:
         """
         See L{IPathReceiver}.
         """
-        self.answer(self._owner.now())
         self._owner.turnEnded()
+        # What the turn has for the other node is on its way, and this with it in most cases.
+        if self.link is not None and (self.link.unanswered or self.path is not self.link.path):
+            self.answer(self._owner.now())
 
     def answer(self, now: float) -> None:
         """
@@ -205,7 +211,7 @@ class Connection:
         """
         See L{IPathReceiver}.
         """
-        self._owner.connectionEnded(self, reason)
+        self._owner.connectionEnded(self, reason, sudden=True)
 
     # Handshakes that this end begins.
 
@@ -269,7 +275,7 @@ class Connection:
             self._sendInitiation(now)
         path = self.path
         if path is not None and now >= path.deadline() and not path.timeout(now):
-            self.close("silent")
+            self.close("silent", sudden=True)
         elif path is None and self.handshake is None and now >= self.made + UNKNOWN_TIME:
             self.close("no session")
 
@@ -286,13 +292,14 @@ class Connection:
         """
         Ask whether the other end lives at the address that an authentic packet came from.
         """
-        session = self.path.session if self.path is not None else None
-        if session is None or now < self._challengedAt + CHALLENGE_INTERVAL:
+        if self.path is None or now < self._challengedAt + CHALLENGE_INTERVAL:
             return
-        self._challengedAt = now
         value = int.from_bytes(os.urandom(8), "big")
-        self._challenge = (value, conversation)
-        conversation.sendPacket(session.seal(bytes(4) + Challenge(value).encode()))
+        packet = self.path.sealed(Challenge(value), now)
+        if packet is not None:
+            self._challengedAt = now
+            self._challenge = (value, conversation)
+            conversation.sendPacket(packet)
 
     def answered(self, value: int, key: bytes | None) -> None:
         """
@@ -305,13 +312,15 @@ class Connection:
                 self.transport.moveTo(conversation)
                 self.path.remote = self.transport.remote
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, sudden: bool = False) -> None:
         """
         End it.
+
+        @param sudden: whether the other process may be gone.
         """
         if not self.closed:
             transport = getattr(self, "transport", None)
-            self._owner.connectionEnded(self, reason)
+            self._owner.connectionEnded(self, reason, sudden)
             if transport is not None:
                 transport.loseConnection()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 from typing import Final, Protocol
 
@@ -23,7 +23,7 @@ from bmff.protocols.alarm import Alarm
 from bmff.protocols.connection import Connection
 from bmff.wire.fastforward.handshake import (
     INITIATION,
-    Accepted,
+    CookieDemanded,
     Established,
     HandshakeResponder,
     InitiatorHandshake,
@@ -35,11 +35,11 @@ from bmff.wire.fastforward.path import Path, Traits
 from bmff.wire.fastforward.prologue import Prologue
 from bmff.wire.fastforward.session import DATA, Session
 
-TICK: Final = 0.05  # seconds
+TICK: Final = 0.005  # seconds
 DUPLICATE: Final = 60.0  # seconds within which a boot ID that was replaced must not come back
 KEY_GRACE: Final = 10.0  # seconds that a session outlives its key's removal
 MOST_CONNECTIONS: Final = 4096
-STALL: Final = 2.0  # seconds between two rings of the alarm at which this process was not there
+STALL: Final = 1.5  # seconds between two rings of the alarm at which this process was not there
 
 
 class KeyRing(Protocol):
@@ -73,6 +73,21 @@ class LinkKeeper(LinkWatcher, Protocol):
         A link has another path than before.
         """
 
+    def pathStarted(self, link: Link, transport: str) -> None:
+        """
+        A link has one more path, which may carry it or stand by.
+        """
+
+    def pathEnded(self, link: Link, transport: str, reason: str) -> None:
+        """
+        A path of a link has ended; perhaps its last one.
+        """
+
+    def rankPaths(self, link: Link, transports: Collection[str]) -> list[str]:
+        """
+        The transports of a link's paths, the one to be used first, the one to stand by next.
+        """
+
     def duplicateNode(self, node: int, remote: str) -> None:
         """
         Two processes speak as one node.
@@ -89,6 +104,8 @@ class FastForward:
     @ivar transports: by name.
     @ivar links: by node ID.
     @ivar dropped: packets that had no effect, by reason.
+    @ivar turnEnded: called when everything that came at once has been dealt with.
+    @ivar keyLog: called with each new session whose packets are sealed; L{None} when it is off.
     """
 
     _log = Logger()
@@ -115,7 +132,8 @@ class FastForward:
         self.links: dict[int, Link] = {}
         self.dropped: Counter[str] = Counter()
         self.connections: list[Connection] = []
-        self._turnEnded = turnEnded
+        self.turnEnded = turnEnded
+        self.keyLog: Callable[[Established], None] | None = None
         self._clock = clock
         self._environment = environment
         self._keys = keys
@@ -141,12 +159,6 @@ class FastForward:
         Monotonic seconds.
         """
         return self._clock.seconds()
-
-    def turnEnded(self) -> None:
-        """
-        All that was read at once has been dealt with.
-        """
-        self._turnEnded()
 
     @property
     def handshakesRefused(self) -> Counter[str]:
@@ -176,7 +188,7 @@ class FastForward:
             raise TransportUnavailable(f"no transport {transport!r} here")
         connection = Connection(self, node, keyID, self.nodeID)
         connection.transport = await carrier.connect(address, port, connection)
-        self.connections.append(connection)
+        self._add(connection)
         established = connection.begin(keyID, key, self.now())
         self._alarm.rearm()
         try:
@@ -184,6 +196,11 @@ class FastForward:
         except TransportUnavailable:
             connection.close("not established")
             raise
+
+    def _add(self, connection: Connection) -> None:
+        if not self.connections:  # the alarm has not rung for want of anything to ring for
+            self._rang = self.now()
+        self.connections.append(connection)
 
     def makeHandshake(
         self, connection: Connection, keyID: str, key: PreSharedKey
@@ -205,6 +222,7 @@ class FastForward:
             bootID=self.bootID,
             wall=self._wall(),
             ephemeral=os.urandom(32),
+            trusts=connection.transport.trusted,
         )
 
     def renewHandshake(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
@@ -223,6 +241,8 @@ class FastForward:
         """
         link = self._linkFor(connection, established.bootID, now)
         transport = connection.transport
+        if self.keyLog is not None and not established.trusted:
+            self.keyLog(established)
         session = Session(
             established.keys.send,
             established.keys.receive,
@@ -230,11 +250,13 @@ class FastForward:
             established.remoteIndex,
             initiator=initiator,
             now=now,
-            sealed=not transport.trusted,
+            sealed=not established.trusted,
         )
+        traits = Traits(transport.name, transport.reliable, established.trusted)
         path = connection.path
-        if path is None or path.owner is not link:
-            traits = Traits(transport.name, transport.reliable, transport.trusted)
+        if path is not None and path.owner is link:
+            path.traits = traits  # the other end may think otherwise of us than before
+        else:
             path = Path(link, traits, transport.remote, transport.sendPacket, now)
             if initiator or connection.path is None:
                 connection.path, connection.pending = path, None
@@ -272,7 +294,10 @@ class FastForward:
         for link in (connection.link, self.links.get(connection.node)):
             if link is not None and link.bootID == bootID:
                 return link
-        return Link(connection.node, bootID, self._state, self._keeper, now)
+        name = int.from_bytes(os.urandom(4), "big") or 1
+        link = Link(connection.node, bootID, self._state, self._keeper, now, name)
+        link.wake = self._alarm.rearm
+        return link
 
     def pathProved(self, connection: Connection, now: float) -> None:
         """
@@ -300,29 +325,58 @@ class FastForward:
             connection.path.owner = link
         if before is None:
             self.links[link.node] = link
+            link.begin()
             self._choose(link)
             self._keeper.linkStarted(link)
         else:
             self._choose(link)
+        if not connection.closed:
+            self._keeper.pathStarted(link, connection.transport.name)
         link.flush(now)
         self._alarm.rearm()
 
     def _choose(self, link: Link) -> None:
         """
-        Of the connections of a link keep the one that the lower node ID began.
+        Use the best path of a link, and keep one more to fall back to. Of two over one transport
+        the one stays that the lower node ID began.
         """
         mine = [one for one in self.connections if one.link is link and one.up and not one.closed]
         if not mine:
             return
+        kept: dict[str, Connection] = {}
         # Of two that one end began, the older is the one that it has given up.
-        best = min(mine, key=lambda one: (one.initiator, -one.made))
+        for one in sorted(mine, key=lambda one: (one.initiator, -one.made)):
+            kept.setdefault(one.transport.name, one)
+        best, *others = (kept[name] for name in self._keeper.rankPaths(link, kept))
         assert best.path is not None
         if link.path is not best.path:
             link.usePath(best.path)
             self._keeper.pathChanged(link, best.path)
-        for other in mine:
-            if other is not best and other.transport.name == best.transport.name:
-                other.close("the other end's connection stays")
+        for one in mine:
+            if one not in kept.values():
+                one.close("the other end's connection stays")
+        if self.nodeID < link.node:  # one end decides, so that two do not close each other's
+            for one in others[1:]:
+                self._refuse(one, "not needed any more", self.now())
+
+    def reconsider(self, node: int) -> None:
+        """
+        Another path may be the best one of a link than before.
+        """
+        link = self.links.get(node)
+        if link is not None:
+            self._choose(link)
+            link.flush(self.now())
+
+    def hasPath(self, node: int, transport: str) -> bool:
+        """
+        Whether a link has a path over a transport.
+        """
+        link = self.links.get(node)
+        return link is not None and any(
+            one.link is link and one.up and not one.closed and one.transport.name == transport
+            for one in self.connections
+        )
 
     # What transports call.
 
@@ -359,20 +413,28 @@ class FastForward:
         Somebody unknown begins a handshake.
         """
         try:
-            answer = self._responder.initiationReceived(
-                data, conversation.key, now, self._newIndex(), os.urandom(32), conversation.name
-            )
+            admitted = self._responder.admit(data, conversation.key, now, conversation.name)
         except ProtocolError:
             return  # the responder has counted it
-        if isinstance(answer, Accepted):
-            if len(self.connections) >= MOST_CONNECTIONS:
-                raise ProtocolError("too many connections")
-            prologue = answer.prologue
-            connection = Connection(self, prologue.initiator, prologue.key, prologue.initiator)
-            connection.transport = conversation.open(connection)
-            self.connections.append(connection)
-            self.establish(connection, answer.established, False, now)
-        conversation.sendPacket(answer.answer)
+        if isinstance(admitted, CookieDemanded):
+            conversation.sendPacket(admitted.answer)
+            return
+        if len(self.connections) >= MOST_CONNECTIONS:
+            raise ProtocolError("too many connections")
+        prologue = admitted.prologue
+        connection = Connection(self, prologue.initiator, prologue.key, prologue.initiator)
+        # Only the opened connection says whether it is trusted, and the answer has to say so.
+        connection.transport = transport = conversation.open(connection)
+        try:
+            accepted = self._responder.respond(
+                admitted, self._newIndex(), os.urandom(32), transport.trusted
+            )
+        except ProtocolError:
+            transport.loseConnection()
+            return  # the responder has counted it
+        self._add(connection)
+        self.establish(connection, accepted.established, False, now)
+        transport.sendPacket(accepted.answer)
 
     def initiationReceived(self, data: bytes, connection: Connection, now: float) -> None:
         """
@@ -384,24 +446,22 @@ class FastForward:
             return
         transport = connection.transport
         try:
-            answer = self._responder.initiationReceived(
-                data,
-                transport.remote.encode(),
-                now,
-                self._newIndex(),
-                os.urandom(32),
-                transport.name,
+            admitted = self._responder.admit(data, transport.remote.encode(), now, transport.name)
+            if isinstance(admitted, CookieDemanded):
+                transport.sendPacket(admitted.answer)
+                return
+            accepted = self._responder.respond(
+                admitted, self._newIndex(), os.urandom(32), transport.trusted
             )
         except ProtocolError:
             return  # the responder has counted it
-        if isinstance(answer, Accepted):
-            if answer.prologue.initiator != connection.node:
-                raise ProtocolError("another node on the connection")
-            connection.giveWay()
-            connection.keyID = answer.prologue.key
-            connection.keyGone = inf
-            self.establish(connection, answer.established, False, now)
-        transport.sendPacket(answer.answer)
+        if accepted.prologue.initiator != connection.node:
+            raise ProtocolError("another node on the connection")
+        connection.giveWay()
+        connection.keyID = accepted.prologue.key
+        connection.keyGone = inf
+        self.establish(connection, accepted.established, False, now)
+        transport.sendPacket(accepted.answer)
 
     def _strayData(
         self, data: bytes, connection: Connection, conversation: IConversation, now: float
@@ -435,9 +495,11 @@ class FastForward:
 
     # How connections end.
 
-    def connectionEnded(self, connection: Connection, reason: str) -> None:
+    def connectionEnded(self, connection: Connection, reason: str, sudden: bool = False) -> None:
         """
         A connection is over.
+
+        @param sudden: whether the other process may be gone.
         """
         if connection.closed:
             return
@@ -445,12 +507,31 @@ class FastForward:
         if connection in self.connections:
             self.connections.remove(connection)
         self._index(connection)
-        link = connection.link
-        if link is not None and link.path is connection.path and link.path is not None:
+        link, path = connection.link, connection.path
+        if link is None or path is None or self.links.get(link.node) is not link:
+            return
+        if link.path is path:
+            now = self.now()
             link.path = None
             self._choose(link)
-            if link.path is None and self.links.get(link.node) is link:
-                self._endLink(link, reason)
+            if link.path is not None:
+                link.pathLost(path, now)
+                link.flush(now)
+                if sudden:
+                    self._doubt(link, now)
+                self._alarm.rearm()
+        if connection.up:
+            self._keeper.pathEnded(link, connection.transport.name, reason)
+        if link.path is None and self.links.get(link.node) is link:
+            self._endLink(link, reason)
+
+    def _doubt(self, link: Link, now: float) -> None:
+        """
+        The process at the other end of a link may be gone: see whether its other paths live.
+        """
+        for connection in self.connections:
+            if connection.link is link and connection.up and connection.path is not None:
+                connection.path.doubt(now)
 
     def goodbyeReceived(self, path: Path, reason: str) -> None:
         """
@@ -482,11 +563,14 @@ class FastForward:
         End the link with a node, saying so.
         """
         link = self.links.get(node)
-        if link is not None:
-            if link.path is not None:
-                link.path.sendMessage(Goodbye(reason))
-                link.path.flush(self.now())
-            self._endLink(link, reason)
+        if link is None:
+            return
+        now = self.now()
+        for connection in self.connections:
+            if connection.link is link and connection.path is not None:
+                connection.path.sendMessage(Goodbye(reason))
+                connection.path.flush(now)
+        self._endLink(link, reason)
 
     def stop(self, reason: str) -> None:
         """
@@ -521,17 +605,27 @@ class FastForward:
     def _due(self, now: float) -> None:
         rang, self._rang = self._rang, now
         if now > rang + STALL:
-            for connection in self.connections:
-                if connection.path is not None:
-                    connection.path.stalled(now)
+            self._stalled(now)
         for connection in tuple(self.connections):
             if not connection.closed and now >= connection.deadline():
                 connection.timeout(now)
             self._renew(connection, now)
         for link in tuple(self.links.values()):
             if now >= link.deadline():
-                link.flush(now)
+                link.timeout(now)
         self.turnEnded()
+
+    def _stalled(self, now: float) -> None:
+        """
+        This process was not there for a while. Others may have ended its links meanwhile: new
+        sessions bring them back, whether they have or not.
+        """
+        for connection in self.connections:
+            if connection.path is not None:
+                connection.path.stalled(now)
+            key = self._keys.fastForwardKey(connection.keyID)
+            if connection.up and key is not None and key.proves(connection.node):
+                connection.rekey(connection.keyID, key, now)
 
     def _renew(self, connection: Connection, now: float) -> None:
         """

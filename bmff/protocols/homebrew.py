@@ -197,6 +197,12 @@ class HomeBrewPort:
             self.sendPending()
         self._homebrew.turnEnded()
 
+    def endPeer(self, peerID: int, reason: str) -> None:
+        """
+        See L{HomeBrew.endPeer}.
+        """
+        self._homebrew.endPeer(peerID, reason)
+
     def sendPending(self) -> None:
         """
         Send what the logins have to say.
@@ -300,6 +306,21 @@ class HomeBrew:
                 self._applySettings(peer, now)
         self._flush()
 
+    def endPeer(self, peerID: int, reason: str) -> None:
+        """
+        End a peer's session and calls without a word to it, within a turn.
+
+        It is elsewhere; whoever has its old address by now, or it itself, would obey a good-bye.
+        """
+        session = self.master.session(peerID)
+        if session is None:
+            return
+        pending = session.entrance.pending
+        waiting = len(pending)
+        events = self.master.disconnect(session, reason)
+        del pending[waiting:]
+        self.happened(events, self._clock.seconds())
+
     def requestBeacons(self) -> None:
         """
         Ask every peer to send a roaming beacon.
@@ -325,8 +346,8 @@ class HomeBrew:
         """
         for event in events:
             match event:
-                case wire.Configured(session=session):
-                    self._configured(session, now)
+                case wire.Configured(session=session, first=first):
+                    self._configured(session, first, now)
                 case wire.OptionsReceived(session=session):
                     self._optionsReceived(session, now)
                 case wire.Moved(session=session):
@@ -340,7 +361,7 @@ class HomeBrew:
                 case wire.PositionReceived():
                     self._positionReceived(event)
 
-    def _configured(self, session: Session, now: float) -> None:
+    def _configured(self, session: Session, first: bool, now: float) -> None:
         peer = self._peers.get(session.peerID)
         if peer is None or not peer.fits(session):
             peer = HomeBrewPeer(session, self._ports[session.entrance])
@@ -349,7 +370,13 @@ class HomeBrew:
             session.frameReceived = partial(self._router.route, peer)
         self._applySettings(peer, now)
         self._publish(
-            PeerRegistered(session.peerID, session.station.callsign, formatAddress(session.address))
+            PeerRegistered(
+                session.peerID,
+                session.station.callsign,
+                formatAddress(session.address),
+                verified=bool(session.proved),
+                again=not first,
+            )
         )
 
     def _optionsReceived(self, session: Session, now: float) -> None:

@@ -28,6 +28,7 @@ class Turn:
         """
         self.router = router
         self._clock = clock
+        self._deadlines = router.deadlines
         self._alarm = Alarm(clock, router.deadline, self._due, CALL_TICK)
 
     def ended(self) -> None:
@@ -36,7 +37,9 @@ class Turn:
         """
         if self.router.dirty:
             self.router.flush(self._clock.seconds())
-        self._alarm.rearm()
+        if self._deadlines.earlier:
+            self._deadlines.earlier = False
+            self._alarm.rearm()
 
     def stop(self) -> None:
         """

@@ -109,9 +109,19 @@ class Peer:
     @ivar simplex: whether all it hears and says is on slot 2, whatever its frames are marked.
     @ivar single: whether keying a talkgroup leaves the one that was keyed before on that slot.
     @ivar dynamicTimeout: seconds until a talkgroup that was keyed is left again; 0 for never.
+    @ivar network: the name of another network that it leads to, as a bridge does; mostly empty.
     """
 
-    __slots__ = ("_slot1", "_slot2", "dynamicTimeout", "outlet", "peerID", "simplex", "single")
+    __slots__ = (
+        "_slot1",
+        "_slot2",
+        "dynamicTimeout",
+        "network",
+        "outlet",
+        "peerID",
+        "simplex",
+        "single",
+    )
 
     def __init__(
         self,
@@ -122,6 +132,7 @@ class Peer:
         simplex: bool = False,
         single: bool = False,
         dynamicTimeout: float = 900.0,
+        network: str = "",
     ) -> None:
         """
         @param slots: which slots it serves: 1, 2, 3 (both), 4 (simplex hotspot), 0 (none).
@@ -131,6 +142,7 @@ class Peer:
         self.simplex = simplex or slots == 4
         self.single = single
         self.dynamicTimeout = dynamicTimeout
+        self.network = network
         self._slot2 = Slot(self, 2, self.simplex or slots in {2, 3})
         self._slot1 = self._slot2 if self.simplex else Slot(self, 1, slots in {1, 3})
 
@@ -204,6 +216,7 @@ class Call:
     @ivar data: whether it carries data, not voice.
     @ivar way: the flags L{WAY} that each of its frames carries.
     @ivar ingress: the peer or node that it comes from.
+    @ivar network: the other network that it comes from; empty when it comes from none or a node.
     @ivar slot: the peer's slot that it comes on; L{None} when it comes from a node.
     @ivar started: monotonic seconds.
     @ivar heard: when the last frame came, monotonic seconds.
@@ -234,6 +247,7 @@ class Call:
         "late",
         "listeners",
         "lost",
+        "network",
         "open",
         "private",
         "remotes",
@@ -256,6 +270,7 @@ class Call:
         self.data = data
         self.way = frame.flags & WAY
         self.ingress = ingress
+        self.network = ingress.network if isinstance(ingress, Peer) else ""
         self.slot = slot
         self.started = self.heard = now
         self.sequence = (frame.sequence - 1) & 0xFF

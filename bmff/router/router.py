@@ -34,6 +34,7 @@ from bmff.events import CallEnded, CallStarted, Event, SubscriptionChanged
 from bmff.router.call import WAY, Call, Peer, Remote, Slot
 from bmff.router.deadlines import Deadlines
 from bmff.router.locations import Location, Locations
+from bmff.router.networks import Networks
 from bmff.router.remains import Remains
 from bmff.router.talkgroups import Talkgroups
 
@@ -70,7 +71,9 @@ class Router:
     @ivar peers: the peers, by ID.
     @ivar remotes: the other nodes that a link leads to.
     @ivar locations: where radios were last heard.
-    @ivar interestWatcher: flushed when L{takeInterest} has something.
+    @ivar networks: the other networks that peers lead to.
+    @ivar deadlines: what is due when.
+    @ivar interestWatcher: flushed when L{takeInterest} has something, or C{networks.live}.
     @ivar dirty: what is to be flushed at the end of this turn.
     @ivar dropped: frames that went nowhere, by reason.
     @ivar framesRouted: frames that went to their call's sinks.
@@ -100,10 +103,11 @@ class Router:
         self._talkgroups = Talkgroups(self._interestMoved)
         self._dataCalls: dict[tuple[Peer | Remote, int, int, int], Call] = {}
         self.locations = Locations()
+        self.networks = Networks(self._networksMoved)
         self.interestWatcher: Flushable | None = None
         self._moved: set[int] = set()
-        self._deadlines = Deadlines()
-        self._remains = Remains(self._deadlines)
+        self.deadlines = Deadlines()
+        self._remains = Remains(self.deadlines)
 
     # Frames.
 
@@ -153,13 +157,13 @@ class Router:
         """
         When L{timeout} is to be called at the latest, monotonic seconds.
         """
-        return self._deadlines.next()
+        return self.deadlines.next()
 
     def timeout(self, now: float) -> None:
         """
         Do what has become due.
         """
-        self._deadlines.run(now)
+        self.deadlines.run(now)
 
     # Peers and what they hear.
 
@@ -171,6 +175,7 @@ class Router:
         if before is not None:
             self.removePeer(before, now)
         self.peers[peer.peerID] = peer
+        self.networks.join(peer)
 
     def removePeer(self, peer: Peer, now: float) -> None:
         """
@@ -179,6 +184,7 @@ class Router:
         if self.peers.get(peer.peerID) is not peer:
             return
         del self.peers[peer.peerID]
+        self.networks.leave(peer)
         for slot in peer.slots:
             for talkgroup in (*slot.static, *slot.dynamic):
                 self._talkgroups.leave(slot, talkgroup)
@@ -239,6 +245,26 @@ class Router:
             for call in self._talkgroups.calls(talkgroup):
                 call.detachRemote(remote)
 
+    def setNetworks(
+        self, remote: Remote, networks: frozenset[str], standBy: frozenset[str], now: float
+    ) -> None:
+        """
+        A node has these networks, and for those in C{standBy} another sends calls out, not we.
+        """
+        leaving, joining = self.networks.change(remote, networks, standBy)
+        for slot in leaving:
+            if slot.call is not None:
+                slot.call.detach(slot)  # without an end: the other node goes on with its stream
+                self._freed(slot, now)
+        for call in self.currentCalls():
+            for slot in joining if call.open and not call.private else ():
+                if slot.hears(call.destination):
+                    self._offer(call, slot, now)
+            if not self.networks.mayCross(call, remote):
+                call.detachRemote(remote)
+            elif call.network and call.open and remote in self.remotes:
+                self._offerRemote(call, remote)
+
     def takeInterest(self) -> tuple[list[int], list[int]]:
         """
         The talkgroups that somebody here has begun to hear, and those that nobody hears any more,
@@ -252,6 +278,10 @@ class Router:
         if not self._moved and self.interestWatcher is not None:
             self.dirty.append(self.interestWatcher)
         self._moved.add(talkgroup)
+
+    def _networksMoved(self) -> None:
+        if self.interestWatcher is not None:
+            self.dirty.append(self.interestWatcher)
 
     def setStatic(self, peer: Peer, static: Mapping[int, Iterable[int]], now: float) -> None:
         """
@@ -417,7 +447,8 @@ class Router:
         remote = location.remote if location is not None else None
         # What came over a link never goes out over a link: links are a full mesh.
         if remote in self.remotes and isinstance(call.ingress, Peer):
-            call.attachRemote(remote)
+            if self.networks.mayCross(call, remote):
+                call.attachRemote(remote)
             return
         target = self._target(call)
         if target is not None and target.peer is not call.ingress:
@@ -429,6 +460,7 @@ class Router:
             and not call.private
             and not isLocal(call.destination)
             and remote.hears(call.destination)
+            and self.networks.mayCross(call, remote)
         ):
             call.attachRemote(remote)
 
@@ -450,14 +482,14 @@ class Router:
         """
         Attach a slot to a call if it is free for it, else let the call wait.
         """
-        if not slot.serves:
+        if not slot.serves or not self.networks.mayHear(call, slot.peer):
             return
         if slot.call is not None:
             if slot.call is not call:
                 self._wait(slot, call)
         elif now < slot.hangUntil and not call.data and slot.hang != call.conversation:
             self._wait(slot, call)
-            self._deadlines.schedule(slot.hangUntil, self._freed, slot)
+            self.deadlines.schedule(slot.hangUntil, self._freed, slot)
         else:
             call.attach(slot)
 
@@ -513,7 +545,7 @@ class Router:
         """
         silence = ACTIVE if call.data and call.open else SILENCE
         due = min(call.heard + silence, call.started + self._talkLimit)
-        self._deadlines.schedule(due, self._look, call)
+        self.deadlines.schedule(due, self._look, call)
 
     def _look(self, call: Call, now: float) -> None:
         if call.ended:
@@ -606,19 +638,19 @@ class Router:
             self._talkgroups.join(slot, talkgroup)
             self._tell(slot)
             if until != inf:
-                self._deadlines.schedule(until, self._expire, (slot, talkgroup))
+                self.deadlines.schedule(until, self._expire, (slot, talkgroup))
 
     def _expire(self, subject: tuple[Slot, int], now: float) -> None:
         slot, talkgroup = subject
         until = slot.dynamic.get(talkgroup, inf)
         if until > now:
             if until != inf:
-                self._deadlines.schedule(until, self._expire, subject)
+                self.deadlines.schedule(until, self._expire, subject)
             return
         call = slot.call
         if call is not None and call.destination == talkgroup and not call.private:
             slot.dynamic[talkgroup] = now + SILENCE  # nobody is cut off within a call
-            self._deadlines.schedule(now + SILENCE, self._expire, subject)
+            self.deadlines.schedule(now + SILENCE, self._expire, subject)
             return
         del slot.dynamic[talkgroup]
         self._left(slot, talkgroup, now)

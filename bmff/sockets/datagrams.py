@@ -8,7 +8,7 @@ Where the C library or a sandbox lacks these calls, the same is done one by one.
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from twisted.internet.error import CannotListenError
@@ -375,6 +375,24 @@ class DatagramPort:
             return self._sendAgain(data, name)
         self.sent += 1
         return True
+
+    def sender(self, address: bytes) -> Callable[[bytes], bool]:
+        """
+        What L{sendTo} does, for one address, sooner.
+
+        @param address: a key of the port's family.
+        """
+        name = unpackAddress(address)
+
+        def send(data: bytes) -> bool:
+            try:
+                self._sendto(data, name)
+            except OSError:
+                return self._sendAgain(data, name)
+            self.sent += 1
+            return True
+
+        return send
 
     def _sendAgain(self, data: bytes, name: tuple[str, int] | tuple[str, int, int, int]) -> bool:
         """

@@ -35,6 +35,7 @@ from bmff.transports.lifetime import Lifetime
 NAME: Final = "udp"
 LARGEST: Final = 1500  # bytes of a datagram that is received
 MOST_PATHS: Final = 4096
+MOST_STRAYS: Final = 16  # packets from unknown addresses that are heard in one turn
 
 _WILDCARDS: Final = ("0.0.0.0", "::")
 _LOG_INTERVAL: Final = 1.0  # seconds between two reports of receivers' failures
@@ -54,6 +55,7 @@ class Host:
     @ivar port: the socket.
     @ivar paths: what is open, by the other end's address.
     @ivar failed: times that a receiver raised at the end of a turn.
+    @ivar straysDropped: packets from unknown addresses that were too many for their turn.
     """
 
     _log = Logger()
@@ -65,10 +67,11 @@ class Host:
         """
         self.paths: dict[bytes, DatagramPath] = {}
         self.failed = 0
+        self.straysDropped = 0
         self.transport = transport
         self._acceptor = acceptor
         self._heard: list[DatagramPath] = []  # in this turn
-        self._strays = False  # in this turn
+        self._strays: list[tuple[bytes, bytes]] = []  # in this turn
         self._nextReport = float("-inf")
         self.port = DatagramPort(transport.reactor, host, port, self, size=LARGEST)
 
@@ -80,8 +83,10 @@ class Host:
             return
         path = self.paths.get(address)
         if path is None:
-            self._strays = True
-            self._acceptor.strayReceived(data, DatagramConversation(self, address), now)
+            if len(self._strays) < MOST_STRAYS:
+                self._strays.append((data, address))
+            else:
+                self.straysDropped += 1
             return
         if not path.heard:
             path.heard = True
@@ -89,10 +94,34 @@ class Host:
         path.packetsReceived += 1
         path.receiver.packetReceived(data, now)
 
+    def _hearStrays(self) -> None:
+        """
+        Hand strangers' packets to the acceptor, and what a stranger sends after it was let in to
+        its path.
+        """
+        strays, self._strays = self._strays, []
+        now = self.transport.reactor.seconds()
+        for data, address in strays:
+            try:
+                if address in self.paths:
+                    self.datagramReceived(data, address, now)
+                else:
+                    self._acceptor.strayReceived(data, DatagramConversation(self, address), now)
+            except Exception:
+                self._receiverFailed()
+
     def flush(self) -> None:
         """
-        End the turn for everybody who was given something in it.
+        End the turn for everybody who was given something in it, and only then hear strangers: a
+        flood of them is not to hold up calls.
         """
+        self._flushHeard()
+        if self._strays:
+            self._hearStrays()
+            self._flushHeard()
+            self._acceptor.flush()  # the port counts and logs what it raises
+
+    def _flushHeard(self) -> None:
         heard, self._heard = self._heard, []
         for path in heard:
             path.heard = False
@@ -100,9 +129,6 @@ class Host:
                 path.receiver.flush()
             except Exception:
                 self._receiverFailed()
-        if self._strays:
-            self._strays = False
-            self._acceptor.flush()  # the port counts and logs what it raises
 
     def _receiverFailed(self) -> None:
         """
@@ -182,7 +208,7 @@ class DatagramPath:
         self.packetsSent = 0
         self.refused = 0
         self._host = host
-        self._sendTo = host.port.sendTo
+        self._send = host.port.sender(address)
         self._open = True
         host.paths[address] = self
 
@@ -197,7 +223,7 @@ class DatagramPath:
         """
         @see: L{IPathTransport.sendPacket}
         """
-        if self._open and data and self._sendTo(data, self.address):
+        if self._open and data and self._send(data):
             self.packetsSent += 1
             return True
         self.refused += 1
@@ -217,7 +243,7 @@ class DatagramPath:
             other.lose("another node has its address now")
         del self._host.paths[self.address]
         self._host, self.address = host, address
-        self._sendTo = host.port.sendTo
+        self._send = host.port.sender(address)
         host.paths[address] = self
 
     def loseConnection(self) -> None:

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from grp import getgrnam
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
+from twisted.web.resource import IResource
 
 from bmff.config import Configuration, Web
 from bmff.errors import ConfigurationError, Mistake
 from bmff.web.control import controlSite
 from bmff.web.controlport import ControlPort, listenControl, makeFolder, obstacle
-from bmff.web.resource import View
 
 
 def makeStateFolder(configuration: Configuration) -> None:
@@ -50,7 +51,12 @@ class ControlService(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, configuration: Configuration, views: dict[str, View]) -> None:
+    def __init__(
+        self, reactor: Any, configuration: Configuration, views: Mapping[str, IResource]
+    ) -> None:
+        """
+        @param views: the resources of the API, by name.
+        """
         self._reactor = reactor
         self._configuration = configuration
         self._path = str(configuration.web.socket)

@@ -5,7 +5,7 @@ What the API says of peers and calls.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from bmff.events import CallEnded, Event
 from bmff.router.call import Call, Slot
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
-from bmff.wire.fastforward.link import Link
 from bmff.wire.homebrewmaster import Session
 
 RECENT_CALLS: Final = 100
@@ -156,57 +155,6 @@ def _described(call: Call | CallEnded) -> dict[str, Any]:
         "duplicates": call.duplicates,
         "late": call.late,
     }
-
-
-class LinksView:
-    """
-    The links to other nodes.
-    """
-
-    def __init__(self, links: Mapping[int, Link], moments: Moments) -> None:
-        """
-        @param links: by node ID.
-        """
-        self._links = links
-        self._moments = moments
-
-    def __call__(self) -> dict[str, Any]:
-        """
-        C{{"links": [{"node": 25012, "transport": "udp", ...}]}}, by node ID.
-        """
-        return {"links": [self._link(link) for _, link in sorted(self._links.items())]}
-
-    def _link(self, link: Link) -> dict[str, Any]:
-        path = link.path
-        content: dict[str, Any] = {
-            "node": link.node,
-            "since": self._moments.tell(link.since),
-            "boot": f"{link.bootID:016x}",
-            "talkgroups": len(link.interest.talkgroups),
-            "ready": link.ready,
-            "seen_at": link.seenAt,
-        }
-        if path is None:
-            return content | {"transport": None}
-        roundTrip = path.roundTrip
-        return content | {
-            "transport": path.traits.name,
-            "address": path.remote,
-            "sealed": not path.traits.trusted,
-            "round_trip": None if roundTrip is None else round(roundTrip, 6),
-            "loss": round(path.loss, 4),
-            "lag": round(path.remoteLag, 6),
-            "heard": self._moments.tell(path.heard),
-            "packets_sent": path.packetsSent,
-            "packets_received": path.packetsReceived,
-            "frames_sent": path.framesSent,
-            "frames_received": path.framesReceived,
-            "frames_dropped": path.framesDropped,
-            "frames_a_packet": round(path.framesSent / path.framePackets, 2)
-            if path.framePackets
-            else None,
-            "dropped": dict(path.dropped),
-        }
 
 
 class NodesView:

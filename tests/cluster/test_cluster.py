@@ -1,290 +1,24 @@
 """
-Tests of L{bmff.cluster.cluster}: which node is reached how, and what passes between links and
-the router.
+Tests of L{bmff.cluster.cluster}: its life, and what passes between links and the router.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from random import Random
-
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
-
-from bmff.cluster.cluster import (
-    HIGHER_WAITS,
-    LONGEST_PAUSE,
-    ROW_LIFE,
-    TARGET_PAUSE,
-    TICK,
-    Cluster,
-    Target,
-)
+from bmff.cluster.cluster import TICK
 from bmff.dmr.frame import TERMINATOR
-from bmff.errors import TransportUnavailable
-from bmff.events import CallEnded, Event, LinkEnded, NodeUnreachable
-from bmff.ibmff import NodeRow, OverrideRow
+from bmff.events import CallEnded, DuplicateNodeSeen, LinkEnded
 from bmff.router.call import Peer
 from bmff.router.locations import Location
-from bmff.router.router import Router
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.link import Link, RadioLocation
-from bmff.wire.fastforward.path import Path
+from tests.cluster.case import ClusterTestCase
 from tests.protocols.fastforwardcase import FastForwardTestCase, makeCall
 
-WALL = 1_750_000_000.0
 
-
-class SomeRows:
+class LifeTests(ClusterTestCase):
     """
-    A registry's rows.
+    What a cluster does by itself.
     """
-
-    def __init__(self) -> None:
-        self.nodes: dict[int, NodeRow] = {}
-        self.overrides: dict[int, OverrideRow] = {}
-
-    def put(self, node: int, age: float = 0.0) -> None:
-        self.nodes[node] = NodeRow(
-            node, f"192.0.2.{node % 100}", 54000 + node % 100, 1, 1, WALL - age
-        )
-
-
-class SomeLinks:
-    """
-    Makes no paths, and remembers what it was asked for.
-
-    @ivar asked: when, and for what.
-    @ivar reason: why it fails at once; when empty, attempts stay open.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self.links: dict[int, Link] = {}
-        self.asked: list[tuple[float, int, str, str, int, str]] = []
-        self.reason = "no answer"
-        self.open: list[Deferred[object]] = []
-        self._clock = clock
-
-    async def connect(
-        self, node: int, transport: str, address: str, port: int, keyID: str
-    ) -> object:
-        self.asked.append((self._clock.seconds(), node, transport, address, port, keyID))
-        if self.reason:
-            raise TransportUnavailable(self.reason)
-        waiting: Deferred[object] = Deferred()
-        self.open.append(waiting)
-        return await waiting
-
-    def challengeAnswered(self, path: Path, value: int) -> None:
-        pass
-
-    def goodbyeReceived(self, path: Path, reason: str) -> None:
-        pass
-
-    def disconnect(self, node: int, reason: str) -> None:
-        pass
-
-    def rearm(self) -> None:
-        pass
-
-
-class SearchTests(SynchronousTestCase):
-    """
-    How other nodes are found and reached.
-    """
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.rows = SomeRows()
-        self.links = SomeLinks(self.clock)
-        self.told: list[Event] = []
-
-    def cluster(self, *targets: Target, nodeID: int = 2501) -> Cluster:
-        cluster = Cluster(
-            self.clock,
-            nodeID,
-            Router(self.told.append),
-            self.told.append,
-            self.rows,
-            targets,
-            "group",
-            random=Random(1),
-            wallClock=lambda: WALL,
-            processTime=lambda: self.clock.seconds() / 4,
-        )
-        cluster.start(self.links)
-        return cluster
-
-    def advance(self, seconds: float) -> None:
-        self.clock.pump([TICK / 5] * round(seconds / TICK * 5))
-
-    def times(self, node: int) -> list[float]:
-        """
-        When a node was tried.
-        """
-        return [at for at, one, *_ in self.links.asked if one == node]
-
-    def test_rows(self) -> None:
-        """
-        A node in the registry is reached over UDP at the address in its row, under the default key.
-        """
-        self.rows.put(2502)
-        self.cluster()
-        self.assertEqual(self.links.asked, [(0.0, 2502, "udp", "192.0.2.2", 54002, "group")])
-
-    def test_overrides(self) -> None:
-        """
-        An override says transport, address, port and key, whether the node has a row or not.
-        """
-        self.rows.put(2502)
-        self.rows.overrides[2502] = OverrideRow(2502, "pair", "unix", "", 54002)
-        self.rows.overrides[2503] = OverrideRow(2503, 0, "tcp", "example.net", 443)
-        self.cluster()
-        self.assertEqual(
-            self.links.asked,
-            [
-                (0.0, 2502, "unix", "", 54002, "pair"),
-                (0.0, 2503, "tcp", "example.net", 443, "group"),
-            ],
-        )
-
-    def test_automatic(self) -> None:
-        """
-        An override to C{auto} leaves the way as it is, and may name a key; without a row there is
-        no way.
-        """
-        self.rows.put(2502)
-        for node in (2502, 2503):
-            self.rows.overrides[node] = OverrideRow(node, "pair", "auto", "", 0)
-        self.cluster()
-        self.assertEqual(self.links.asked, [(0.0, 2502, "udp", "192.0.2.2", 54002, "pair")])
-
-    def test_itself(self) -> None:
-        """
-        Rows, overrides and targets that name this node itself are passed over.
-        """
-        self.rows.put(2501)
-        self.rows.overrides[2501] = OverrideRow(2501, 0, "tcp", "example.net", 443)
-        cluster = self.cluster(Target(2501, "192.0.2.1", 54000))
-        self.advance(5)
-        self.assertEqual((self.links.asked, cluster.wanted()), ([], {}))
-
-    def test_stale(self) -> None:
-        """
-        A row that has not been renewed for a minute is passed over.
-        """
-        self.rows.put(2502, age=ROW_LIFE + 1)
-        self.rows.put(2503, age=ROW_LIFE - 1)
-        self.cluster()
-        self.assertEqual([node for _, node, *_ in self.links.asked], [2503])
-
-    def test_higherWaits(self) -> None:
-        """
-        The higher node ID leaves the beginning to the lower one for 2 s.
-        """
-        self.rows.put(2502)
-        self.rows.put(2504)
-        self.cluster(nodeID=2503)
-        self.advance(5)
-        self.assertEqual(self.times(2504)[0], 0.0)
-        self.assertLess(abs(self.times(2502)[0] - HIGHER_WAITS), TICK)
-
-    def test_onlyItKnows(self) -> None:
-        """
-        The higher one begins at once when the lower one cannot know where it is.
-        """
-        self.cluster(Target(2502, "192.0.2.2", 54000), nodeID=2503)
-        self.assertEqual(self.times(2502), [0.0])
-
-    def test_backOff(self) -> None:
-        """
-        A node that cannot be reached is tried after 1 s, then 2 s, up to every 60 s, with some
-        jitter; why is told once.
-        """
-        self.rows.put(2502)
-        cluster = self.cluster()
-        self.advance(400)
-        pauses = [after - before for before, after in pairwise(self.times(2502))]
-        for pause, expected in zip(
-            pauses, (1, 2, 4, 8, 16, 32, *[LONGEST_PAUSE] * 9), strict=False
-        ):
-            self.assertTrue(0.75 * expected <= pause <= 1.25 * expected + TICK, pauses)
-        self.assertGreater(len(pauses), 8)
-        self.assertNotEqual(len({round(pause, 1) for pause in pauses[6:]}), 1)
-        self.assertEqual(self.told, [NodeUnreachable(2502, "udp", "no answer")])
-        self.assertEqual(cluster.search(2502), "no answer")
-
-    def test_reasons(self) -> None:
-        """
-        Another reason is told again.
-        """
-        self.rows.put(2502)
-        self.cluster()
-        self.links.reason = "no such device"
-        self.advance(10)
-        self.assertEqual(
-            [event.reason for event in self.told if isinstance(event, NodeUnreachable)],
-            ["no answer", "no such device"],
-        )
-
-    def test_targets(self) -> None:
-        """
-        A configured target is tried about every 10 s, however long it is away.
-        """
-        self.cluster(Target(2502, "example.net", 54000))
-        self.advance(200)
-        pauses = [after - before for before, after in pairwise(self.times(2502))]
-        self.assertLessEqual(max(pauses), 1.25 * TARGET_PAUSE + TICK)
-        self.assertGreater(min(pauses[4:]), 0.7 * TARGET_PAUSE)
-        self.assertEqual(self.links.asked[0][2:], ("udp", "example.net", 54000, "group"))
-
-    def test_oneAtATime(self) -> None:
-        """
-        While one attempt is under way there is no second one.
-        """
-        self.links.reason = ""
-        self.rows.put(2502)
-        self.cluster()
-        self.advance(20)
-        self.assertEqual(len(self.links.asked), 1)
-
-    def test_gone(self) -> None:
-        """
-        When a node's row goes, the attempt to reach it is given up, and nothing is told.
-        """
-        self.links.reason = ""
-        self.rows.put(2502)
-        self.cluster()
-        del self.rows.nodes[2502]
-        self.advance(1)
-        self.assertTrue(self.links.open[0].called)
-        self.assertEqual(self.told, [])
-
-    def test_linkedMeanwhile(self) -> None:
-        """
-        An attempt that fails when there is a link already, which the other end has made, is not
-        told as a failure.
-        """
-        self.links.reason = ""
-        self.rows.put(2502)
-        cluster = self.cluster()
-        self.links.links[2502] = Link(2502, 7, cluster, cluster, 0.0)
-        self.advance(1)
-        self.links.open[0].errback(TransportUnavailable("no answer"))
-        self.assertEqual(self.told, [])
-        self.assertEqual(cluster.search(2502), "")
-
-    def test_stop(self) -> None:
-        """
-        Who stops gives up its attempts, tells nothing and looks no more.
-        """
-        self.links.reason = ""
-        self.rows.put(2502)
-        cluster = self.cluster()
-        cluster.stop()
-        self.assertTrue(self.links.open[0].called)
-        self.assertEqual((self.told, self.clock.getDelayedCalls()), ([], []))
 
     def test_badRegistry(self) -> None:
         """
@@ -316,8 +50,8 @@ class SearchTests(SynchronousTestCase):
         """
         cluster = self.cluster()
         for radio in range(1, 30_001):
-            cluster._router.locations.heard(radio, Location(1, 2, 0.0))
-        link = Link(2502, 7, cluster, cluster, 0.0)
+            self.router.locations.heard(radio, Location(1, 2, 0.0))
+        link = Link(2502, 7, cluster, cluster, 0.0, 1)
         cluster.linkStarted(link)
         self.assertEqual(link.dropped, {})
         self.assertEqual(cluster.remotes[2502].link, link)
@@ -327,7 +61,7 @@ class SearchTests(SynchronousTestCase):
         What does not fit into a link's control queue is counted, and nothing is raised.
         """
         cluster = self.cluster()
-        link = Link(2502, 7, cluster, cluster, 0.0)
+        link = Link(2502, 7, cluster, cluster, 0.0, 1)
         cluster.linkStarted(link)
         for _ in range(5):
             try:
@@ -335,12 +69,25 @@ class SearchTests(SynchronousTestCase):
             except Exception:
                 break
         peer = Peer(1, None, slots=3)  # type: ignore[arg-type]
-        router = cluster._router
+        router = self.router
         router.addPeer(peer, 0.0)
         router.setStatic(peer, {2: range(1000, 11_000)}, 0.0)
         router.flush(0.0)
         self.assertEqual(link.dropped, {"control queue full": 1})
         self.assertIsInstance(cluster.interest, Interest)
+
+    def test_duplicateNode(self) -> None:
+        """
+        That two processes speak as one node is told once a minute for each node.
+        """
+        cluster = self.cluster()
+        for _ in range(130):
+            cluster.duplicateNode(2502, "192.0.2.9:54000")
+            self.advance(1)
+        cluster.duplicateNode(2503, "192.0.2.9:54000")
+        seen = [event for event in self.told if isinstance(event, DuplicateNodeSeen)]
+        self.assertEqual([event.node for event in seen], [2502, 2502, 2502, 2503])
+        self.assertEqual(seen[0].address, "192.0.2.9:54000")
 
 
 class RoutingTests(FastForwardTestCase):

@@ -8,9 +8,11 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
+from pathlib import Path
 
 from bmff.ctl import main as main_
 from bmff.ctl.main import main
+from bmff.keyfile import addKey, newKey, useKey
 from bmff.keys import Secrets
 from tests.ctl.case import CtlTestCase
 
@@ -188,3 +190,49 @@ class CheckTests(CtlTestCase):
             self.err.splitlines(),
             [f"homebrew.password: {message}", f"homebrew.peer.7.password: {message}"],
         )
+
+    def links(self, key: str = "") -> Path:
+        """
+        The configuration of a node with links to other nodes.
+        """
+        named = f'key = "{key}"\n' if key else ""
+        return self.home.write(
+            f'network = 25011\nstate = "{self.home.state}"\n[homebrew]\n[fastforward]\n{named}'
+        )
+
+    def test_key(self) -> None:
+        """
+        A key of links that the secrets do have is no mistake, nor is any before the first start.
+        """
+        path = self.links("s3cr37")
+        self.assertEqual(self.command("check", str(path)), 0)  # no secrets are there yet
+        Secrets.create(self.home.state / "secrets.toml")
+        path = self.links()
+        self.assertEqual(self.command("check", str(path)), 0)
+
+    def test_missingKey(self) -> None:
+        """
+        A key of links that the secrets do not have is a mistake beside the others; what stands
+        there is not shown, as it may be a key.
+        """
+        path = self.links("s3cr37")
+        secrets = Secrets.create(self.home.state / "secrets.toml").path
+        self.assertEqual(self.command("check", str(path)), 1)
+        mistake = f"fastforward.key: names an id that is not in [fastforward] of {secrets}"
+        self.assertEqual((self.out, self.err), ("", f"{mistake}\n"))
+        text = secrets.read_text().replace("hotspots =", "others =")
+        secrets.write_text(text)
+        self.assertEqual(self.command("check", str(path)), 1)
+        places = [line.partition(":")[0] for line in self.err.splitlines()]
+        self.assertEqual(places, ["homebrew.password", "fastforward.key"])
+
+    def test_currentKey(self) -> None:
+        """
+        When the secrets say which key is current, the one that the configuration names is not used
+        and need not be there.
+        """
+        path = self.links("gone")
+        secrets = Secrets.create(self.home.state / "secrets.toml").path
+        addKey(secrets, "second", newKey())
+        useKey(secrets, "second")
+        self.assertEqual(self.command("check", str(path)), 0)

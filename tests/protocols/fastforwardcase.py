@@ -15,11 +15,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from bmff.cluster.cluster import Cluster, Target
+from bmff.cluster.cluster import Cluster, Identity
+from bmff.cluster.ways import Target
 from bmff.dmr.frame import Frame
 from bmff.dmr.voice import voiceCall
 from bmff.errors import TransportUnavailable
-from bmff.events import Event, Events
+from bmff.events import Event, Events, PathEnded, PathFailed, PathStarted, PathTried
 from bmff.ibmff import (
     IAcceptor,
     IConversation,
@@ -38,6 +39,7 @@ from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress, packAddress
 from bmff.testing.memory import MemoryNetwork
 from bmff.testing.network import VirtualNetwork, VirtualPort
+from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.handshake import PreSharedKey
 from bmff.wire.fastforward.link import Link
 from tests.router.case import RecordingOutlet
@@ -219,7 +221,8 @@ class VirtualNode:
     One node: a router with peers of its own, a cluster, links.
 
     @ivar outlet: remembers what its peers hear.
-    @ivar told: its events, in order.
+    @ivar told: its events, in order, but those of single paths.
+    @ivar paths: those.
     """
 
     def __init__(
@@ -245,17 +248,16 @@ class VirtualNode:
         self.turn = Turn(case.clock, self.router)
         self.cluster = Cluster(
             case.clock,
-            nodeID,
+            Identity(nodeID, keyID, targets),
             self.router,
             self.events.publish,
             rows,
-            targets,
-            keyID,
             random=Random(nodeID),
             wallClock=case.wallClock,
             processTime=lambda: 0.0,
         )
-        self.events.watch(self.told.append)
+        self.paths: list[Event] = []
+        self.events.watch(self._tell)
         self.events.watch(self.cluster.watch)
         self.fastForward = FastForward(
             case.clock,
@@ -274,6 +276,11 @@ class VirtualNode:
         if nodeID not in case.streams.transports:
             self.streams.listen(self.fastForward)
         self.fastForward.transports = {"udp": self.datagrams, "memory": self.streams}
+        self.cluster.ways.own = Capabilities(frozenset(self.fastForward.transports), "", PORT)
+
+    def _tell(self, event: Event) -> None:
+        isPath = isinstance(event, PathTried | PathFailed | PathStarted | PathEnded)
+        (self.paths if isPath else self.told).append(event)
 
     @property
     def address(self) -> bytes:

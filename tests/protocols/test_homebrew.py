@@ -274,6 +274,71 @@ class LoginTests(HomeBrewTestCase):
             ],
         )
 
+    def test_verified(self) -> None:
+        """
+        A login tells that the peer has proved its secret; a configuration that comes again tells
+        that it is no login.
+        """
+        hotspot = self.hotspot(7)
+        hotspot.port.sendTo(Station(7, "N7").encode(), self.masters[0].address)
+        self.advance(0.1)
+        told = [event for event in self.events if isinstance(event, PeerRegistered)]
+        self.assertEqual(
+            [(event.verified, event.again) for event in told], [(True, False), (True, True)]
+        )
+
+    def test_endPeer(self) -> None:
+        """
+        A peer that is elsewhere ends without a word to it: its call ends for who hears it, the
+        reason is told, and it is sent nothing any more.
+        """
+        talker, listener = self.hotspot(7, "TS2=92"), self.hotspot(8, "TS2=91,92")
+        talker.talk(list(voiceCall(source=5, destination=91, stream=9))[:8])
+        self.advance(0.5)
+        received = len(talker.received)
+        self.events.clear()
+        self.homebrew.endPeer(7, "logged in at node 2502")
+        self.masters[0].receiver.flush()
+        listener.talk(list(voiceCall(source=6, destination=92, stream=10))[:8])
+        self.advance(0.6)
+        self.assertEqual(len(talker.received), received)
+        self.assertEqual(listener.heard[-1].dataType, TERMINATOR)
+        ended, lost = (
+            [event for event in self.events if isinstance(event, kind)]
+            for kind in (CallEnded, PeerLost)
+        )
+        self.assertEqual([event.reason for event in ended[:1]], ["peer lost"])
+        self.assertEqual(lost, [PeerLost(7, "N7", "logged in at node 2502")])
+        self.assertIsNone(self.homebrew.peer(7))
+        self.assertIsNone(self.homebrew.master.session(7))
+
+    def test_endPeerOfOthers(self) -> None:
+        """
+        What is to be sent to others goes out all the same; a peer that is not here is passed over.
+        """
+        here = self.hotspot(7)
+        other = self.hotspot(8)
+        before = len(here.received), len(other.received)
+        session = self.homebrew.master.session(8)
+        assert session is not None
+        self.homebrew.master.requestBeacon(session)
+        self.homebrew.endPeer(7, "logged in at node 2502")
+        self.homebrew.endPeer(9, "logged in at node 2502")
+        self.masters[0].receiver.flush()
+        self.advance(0.1)
+        self.assertEqual((len(here.received), len(other.received)), (before[0], before[1] + 1))
+        self.assertEqual(len(self.homebrew.master), 1)
+
+    def test_loggedInAnew(self) -> None:
+        """
+        A peer that has ended so and is here after all notices at its next ping and logs in anew.
+        """
+        hotspot = self.hotspot(7)
+        self.homebrew.endPeer(7, "logged in at node 2502")
+        self.advance(30)
+        self.assertTrue(hotspot.running)
+        self.assertIsNotNone(self.homebrew.peer(7))
+
     def test_wrongPassword(self) -> None:
         """
         A wrong password is told once, and the hotspot comes back every 10 s in vain.

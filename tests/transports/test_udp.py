@@ -13,10 +13,32 @@ from twisted.trial.unittest import TestCase
 
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import ITransport, TransportSettings
+from bmff.sockets.addresses import packAddress
 from bmff.testing.transports import Door, Inbox, TransportCase, TransportContract
 from bmff.transports import udp
 from tests.sockets.ports import hasIPv6
 from tests.transports.names import NamedReactor
+
+
+class Witness:
+    """
+    A receiver that writes down when it was given something.
+    """
+
+    def __init__(self, order: list[bytes]) -> None:
+        self._order = order
+
+    def packetReceived(self, data: bytes, now: float) -> None:
+        self._order.append(data)
+
+    def flush(self) -> None:
+        self._order.append(b"flushed")
+
+    def writable(self) -> None:
+        pass
+
+    def connectionLost(self, reason: str) -> None:
+        pass
 
 
 class UDPTests(TransportContract, TestCase):
@@ -129,6 +151,25 @@ class UDPTests(TransportContract, TestCase):
         conversation = door.strays[0][1]
         self.assertFalse(conversation.sendPacket(b"answer"))
         self.assertRaises(TransportUnavailable, conversation.open, Inbox())
+
+    async def test_strangers(self) -> None:
+        """
+        A turn with very many packets from strangers hears only some of them, after the packets of
+        those who are known; the rest is counted.
+        """
+        await self.pair()
+        host = self._transports[0].hosts[0]  # type: ignore[attr-defined]
+        order: list[bytes] = []
+        known = next(iter(host.paths))
+        self.patch(host.paths[known], "receiver", Witness(order))
+        self.patch(host._acceptor, "strayReceived", lambda data, *_: order.append(data))
+        strangers = [packAddress(self.address, port) for port in range(1, 101)]
+        for address in strangers:
+            host.datagramReceived(b"stranger", address, 0.0)
+        host.datagramReceived(b"known", known, 0.0)
+        host.flush()
+        self.assertEqual(order, [b"known", b"flushed", *[b"stranger"] * udp.MOST_STRAYS])
+        self.assertEqual(host.straysDropped, 100 - udp.MOST_STRAYS)
 
     async def test_empty(self) -> None:
         """

@@ -3,12 +3,14 @@ Control messages: whole, once and in order on every transport, from path to path
 
 A control message is cut into numbered segments. The receiver acknowledges the last number up to
 which it has all; the sender repeats what is not acknowledged in time, and everything at once when
-the path has changed.
+the path has changed. The numbers of one link are a row with a name of its own, so that a link which
+one end has begun anew is not taken for the one before it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -18,6 +20,7 @@ SEGMENT_SIZE: Final = 1100  # bytes, so that one fits into a packet beside a mea
 IN_FLIGHT: Final = 32  # segments
 LARGEST_MESSAGE: Final = 65_536  # bytes
 LARGEST_QUEUE: Final = 262_144  # bytes that wait to be sent
+MOST_ROWS: Final = 8  # rows that are over and not begun again
 FIRST_REPEAT: Final = 0.2  # seconds; before the round trip is known
 SLOWEST_REPEAT: Final = 5.0  # seconds
 
@@ -32,16 +35,31 @@ class ControlSender:
     """
     The sending half.
 
+    @ivar name: of the row of numbers that it counts, 32 bits; never 0.
     @ivar queued: bytes that wait for an acknowledgement or to be sent.
     @ivar repeated: segments that were sent again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: int) -> None:
+        """
+        @param name: 32 bits, another one than any before it between these two processes.
+        """
+        self.name = name
         self.queued = 0
         self.repeated = 0
         self._waiting: deque[Segment] = deque()
         # By number: the segment, when it is due again, the pause that it has waited by then.
         self._flying: dict[int, tuple[Segment, float, float]] = {}
+        self._number = 0
+
+    def restart(self) -> None:
+        """
+        Begin a new row: the other end knows nothing of this one any more. What waited is gone.
+        """
+        self.name = self.name % 0xFFFFFFFF + 1
+        self.queued = 0
+        self._waiting.clear()
+        self._flying.clear()
         self._number = 0
 
     def send(self, message: bytes) -> None:
@@ -55,14 +73,16 @@ class ControlSender:
         for at in range(0, len(message) or 1, SEGMENT_SIZE):
             self._number += 1
             last = at + SEGMENT_SIZE >= len(message)
-            self._waiting.append(Segment(self._number, last, message[at : at + SEGMENT_SIZE]))
+            data = message[at : at + SEGMENT_SIZE]
+            self._waiting.append(Segment(self.name, 0, self._number, last, data))
         self.queued += len(message)
 
-    def outgoing(self, now: float, roundTrip: float) -> list[Segment]:
+    def outgoing(self, now: float, roundTrip: float, other: int = 0) -> list[Segment]:
         """
         The segments to be sent now: those that are due again, and new ones as far as may fly.
 
         @param roundTrip: seconds, as far as it is known.
+        @param other: the name of the other end's row, as far as it is known.
         """
         outgoing = []
         for number, (segment, dueAt, pause) in self._flying.items():
@@ -76,7 +96,7 @@ class ControlSender:
             segment = self._waiting.popleft()
             self._flying[segment.number] = (segment, now + pause, pause)
             outgoing.append(segment)
-        return outgoing
+        return [replace(segment, other=other) for segment in outgoing]
 
     def deadline(self) -> float:
         """
@@ -86,10 +106,12 @@ class ControlSender:
             return inf if not self._waiting else -inf
         return min(dueAt for _, dueAt, _ in self._flying.values())
 
-    def acknowledged(self, number: int) -> None:
+    def acknowledged(self, name: int, number: int) -> None:
         """
-        Everything up to a number has come.
+        Everything up to a number of a row has come.
         """
+        if name != self.name:
+            return
         for flying in [each for each in self._flying if each <= number]:
             segment, _, _ = self._flying.pop(flying)
             self.queued -= len(segment.data)
@@ -108,11 +130,14 @@ class ControlReceiver:
     """
     The receiving half.
 
+    @ivar name: of the row that is received; 0 before the first.
     @ivar due: whether an acknowledgement is to be sent.
     @ivar refused: control messages that were larger than any may be, and passed over.
     """
 
     def __init__(self) -> None:
+        self.name = 0
+        self._over: deque[int] = deque(maxlen=MOST_ROWS)
         self.due = False
         self.refused = 0
         self._number = 0
@@ -120,12 +145,36 @@ class ControlReceiver:
         self._part: list[bytes] = []
         self._size = 0
 
+    def begin(self, segment: Segment, own: int) -> bool:
+        """
+        See to which row a segment belongs, before it is taken.
+
+        The other end may have ended the link and begun it anew while this end still had it: then
+        it counts anew, and does not know our row.
+
+        @param own: the name of the row that this end sends.
+        @return: whether the other end knows nothing of what this end has sent so far.
+        """
+        if segment.name == self.name or segment.other not in {0, own} or segment.name in self._over:
+            return False
+        known = self.name != 0
+        if known:
+            self._over.append(self.name)  # what is still on its way of it comes too late
+        self.name = segment.name
+        self._number = 0
+        self._early.clear()
+        self._part.clear()
+        self._size = 0
+        return known and segment.other == 0
+
     def segmentReceived(self, segment: Segment) -> list[bytes]:
         """
         Take a segment.
 
         @return: the control messages that are whole now, in order.
         """
+        if segment.name != self.name:
+            return []  # of a row that is over
         self.due = True
         ahead = segment.number - self._number
         if not 0 < ahead <= IN_FLIGHT:
@@ -153,4 +202,4 @@ class ControlReceiver:
         What has come; it need not be said again until the next segment.
         """
         self.due = False
-        return Acknowledgement(self._number)
+        return Acknowledgement(self.name, self._number)

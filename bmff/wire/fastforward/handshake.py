@@ -6,23 +6,23 @@ WireGuard's are (J. A. Donenfeld, "WireGuard: Next Generation Kernel Network Tun
 §5.4). Every packet of FastForward begins with its type: 1 initiation, 2 response, 3 cookie reply
 (L{bmff.wire.fastforward.cookie}), 4 data. Numbers are big-endian.
 
-An initiation, 123 to 201 bytes::
+An initiation, 124 to 202 bytes::
 
     1    type: 1
     4    session index of the initiator, random: what packets to it name the session by
     22+  prologue (L{bmff.wire.fastforward.prologue})
     32   Noise message 1: the initiator's ephemeral public key,
-    32     sealed: timestamp (8), boot ID (8), tag (16)
+    33     sealed: timestamp (8), boot ID (8), flags (1), tag (16)
     16   mac1: BLAKE2s-128 of all before it
     16   mac2: BLAKE2s-128 of all before it, keyed with the cookie; zero without one
 
-A response, 81 bytes::
+A response, 82 bytes::
 
     1    type: 2
     4    session index of the responder, random
     4    session index of the initiator
     32   Noise message 2: the responder's ephemeral public key,
-    24     sealed: boot ID (8), tag (16)
+    25     sealed: boot ID (8), flags (1), tag (16)
     16   mac1: BLAKE2s-128 of all before it
 
 The key of a C{mac1} is BLAKE2s-256("bmff-ff-mac1", PSK, node ID (4 bytes) of who the message is
@@ -30,6 +30,11 @@ for). The timestamp is the initiator's wall clock in microseconds, greater than 
 that it sent before. The prologue as sent is the prologue of Noise. Both ends check that the other's
 node ID is listed for the key. A key that lists no node is a group key: whoever holds it can speak
 as every node. Noise does not cover the session indexes, C{mac1} does.
+
+Of the flags one has a meaning, L{TRUSTS}: the kernel vouches to the sender for the other end, and
+the sender asks for no seal. The packets of the session go unsealed only where both ends ask for it,
+and as the flags stand under the tags, nobody between them can. The other bits are zero when sent
+and ignored when received.
 """
 
 from __future__ import annotations
@@ -49,17 +54,18 @@ from bmff.wire.fastforward.prologue import Prologue
 
 INITIATION: Final = 1  # type of an initiation
 RESPONSE: Final = 2  # type of a response
+TRUSTS: Final = 1  # flag: the kernel vouches to the sender for the other end
 LARGEST_TIMESTAMPS: Final = 4096  # pairs of node and path of which the last initiation is known
 
 _LABEL: Final = b"bmff-ff-mac1"
 _initiation: Final = Struct(">BI")
 _response: Final = Struct(">BII")
-_greeting: Final = Struct(">QQ")  # timestamp, boot ID
-_bootID: Final = Struct(">Q")
+_greeting: Final = Struct(">QQB")  # timestamp, boot ID, flags
+_reply: Final = Struct(">QB")  # boot ID, flags
 
 _NOISE_1_SIZE: Final = OVERHEAD + _greeting.size
 _TAIL_SIZE: Final = _NOISE_1_SIZE + 2 * MAC_SIZE  # what comes after the prologue
-_RESPONSE_SIZE: Final = _response.size + OVERHEAD + _bootID.size + MAC_SIZE
+_RESPONSE_SIZE: Final = _response.size + OVERHEAD + _reply.size + MAC_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,35 @@ class Established:
     @ivar localIndex: what packets from the peer name the session by, 32 bits.
     @ivar remoteIndex: what packets to the peer name it by, 32 bits.
     @ivar bootID: the peer's, 64 bits, another one after each start.
+    @ivar trusted: whether both ends trust, so that packets go unsealed; the same at both.
     """
 
     keys: Keys
     localIndex: int
     remoteIndex: int
     bootID: int
+    trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """
+    An initiation that has passed all checks, and is not answered yet.
+
+    @ivar prologue: the initiation's; what it says of the initiator is proved.
+    @ivar key: the key that it is under.
+    @ivar noise: this end of Noise, message 1 read.
+    @ivar remoteIndex: the initiator's session index.
+    @ivar bootID: the initiator's.
+    @ivar trusts: whether the initiator trusts this end.
+    """
+
+    prologue: Prologue
+    key: PreSharedKey
+    noise: Responder
+    remoteIndex: int
+    bootID: int
+    trusts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +178,7 @@ class InitiatorHandshake:
         "_key",
         "_message",
         "_noise",
+        "_trusts",
         "index",
         "prologue",
         "timestamp",
@@ -163,6 +193,7 @@ class InitiatorHandshake:
         bootID: int,
         wall: int,
         ephemeral: bytes,
+        trusts: bool = False,
     ) -> None:
         """
         @param key: the key that the prologue names.
@@ -170,6 +201,7 @@ class InitiatorHandshake:
         @param bootID: this node's, 64 bits.
         @param wall: microseconds of the wall clock, more than in any initiation before.
         @param ephemeral: 32 random bytes that are used for nothing else.
+        @param trusts: whether the kernel vouches to this end for the other.
         @raise ConfigurationError: the responder is not listed for the key.
         """
         if not key.proves(prologue.responder):
@@ -180,10 +212,11 @@ class InitiatorHandshake:
         self.timestamp = wall
         self._key = key
         self._bootID = bootID
+        self._trusts = trusts
         self._established = False
         encoded = prologue.encode()
         self._noise = Initiator(encoded, key.psk, ephemeral)
-        noise = self._noise.writeMessage1(_greeting.pack(wall, bootID))
+        noise = self._noise.writeMessage1(_greeting.pack(wall, bootID, TRUSTS * trusts))
         covered = _initiation.pack(INITIATION, index) + encoded + noise
         self._message = covered + mac(key.macKey(prologue.responder), covered)
 
@@ -203,6 +236,7 @@ class InitiatorHandshake:
             bootID=self._bootID,
             wall=max(wall, self.timestamp + 1),
             ephemeral=ephemeral,
+            trusts=self._trusts,
         )
 
     def initiation(self, cookie: bytes | None = None) -> bytes:
@@ -248,9 +282,10 @@ class InitiatorHandshake:
             raise ProtocolError("mac1")
         if self._established:
             raise ProtocolError("repeated response")
-        (bootID,) = _bootID.unpack(self._noise.readMessage2(covered[_response.size :]))
+        bootID, flags = _reply.unpack(self._noise.readMessage2(covered[_response.size :]))
         self._established = True
-        return Established(self._noise.split(), self.index, remoteIndex, bootID)
+        trusted = self._trusts and bool(flags & TRUSTS)
+        return Established(self._noise.split(), self.index, remoteIndex, bootID, trusted)
 
 
 class HandshakeResponder:
@@ -293,7 +328,7 @@ class HandshakeResponder:
         self._nodeID = nodeID
         self._environment = environment
         self._keys = keys
-        self._bootID = _bootID.pack(bootID)
+        self._bootID = bootID
         self._cookies = Cookies(secret)
         self._capacity = capacity
         self._timestamps: dict[tuple[int, str, str], int] = {}
@@ -306,32 +341,65 @@ class HandshakeResponder:
         newIndex: int,
         ephemeral: bytes,
         transport: str,
+        trusts: bool = False,
     ) -> Accepted | CookieDemanded:
+        """
+        Take an initiation and answer it, where it is known beforehand who is to be trusted.
+
+        @see: L{admit} and L{respond}, for the parameters too.
+        @raise ProtocolError: it is refused.
+        """
+        admitted = self.admit(data, addressKey, now, transport)
+        if isinstance(admitted, CookieDemanded):
+            return admitted
+        return self.respond(admitted, newIndex, ephemeral, trusts)
+
+    def admit(
+        self, data: bytes, addressKey: bytes, now: float, transport: str
+    ) -> Admitted | CookieDemanded:
         """
         Take an initiation. What is refused is counted here.
 
         @param addressKey: where it came from, an opaque key.
         @param now: monotonic seconds.
-        @param newIndex: a session index, 32 random bits that no other session of this node has.
-        @param ephemeral: 32 random bytes that are used for nothing else.
         @param transport: the name of the transport that it came over.
         @raise ProtocolError: it is refused.
         """
         try:
-            return self._receive(data, addressKey, now, newIndex, ephemeral, transport)
+            return self._admit(data, addressKey, now, transport)
         except ProtocolError as error:
             self.dropped[error.reason] += 1
             raise
 
-    def _receive(
-        self,
-        data: bytes,
-        addressKey: bytes,
-        now: float,
-        newIndex: int,
-        ephemeral: bytes,
-        transport: str,
-    ) -> Accepted | CookieDemanded:
+    def respond(
+        self, admitted: Admitted, newIndex: int, ephemeral: bytes, trusts: bool = False
+    ) -> Accepted:
+        """
+        Answer an initiation, once. What is refused even now is counted here.
+
+        @param newIndex: a session index, 32 random bits that no other session of this node has.
+        @param ephemeral: 32 random bytes that are used for nothing else.
+        @param trusts: whether the kernel vouches to this end for the initiator.
+        @raise ProtocolError: it is refused.
+        """
+        noise, prologue = admitted.noise, admitted.prologue
+        try:
+            message = noise.writeMessage2(_reply.pack(self._bootID, TRUSTS * trusts), ephemeral)
+        except ProtocolError as error:
+            self.dropped[error.reason] += 1
+            raise
+        answer = _response.pack(RESPONSE, newIndex, admitted.remoteIndex) + message
+        answer += mac(admitted.key.macKey(prologue.initiator), answer)
+        self.accepted += 1
+        trusted = trusts and admitted.trusts
+        established = Established(
+            noise.split(), newIndex, admitted.remoteIndex, admitted.bootID, trusted
+        )
+        return Accepted(answer, prologue, established)
+
+    def _admit(
+        self, data: bytes, addressKey: bytes, now: float, transport: str
+    ) -> Admitted | CookieDemanded:
         if data[:1] != bytes((INITIATION,)):
             raise ProtocolError("wrong type")
         if len(data) < _initiation.size + _TAIL_SIZE:
@@ -359,16 +427,11 @@ class HandshakeResponder:
                 )
             )
         noise = Responder(encoded, key.psk)
-        timestamp, bootID = _greeting.unpack(noise.readMessage1(covered[-_NOISE_1_SIZE:]))
+        timestamp, bootID, flags = _greeting.unpack(noise.readMessage1(covered[-_NOISE_1_SIZE:]))
         if not key.proves(prologue.initiator):
             raise ProtocolError("identity")
         self._checkTimestamp(prologue, timestamp)
-        answer = _response.pack(RESPONSE, newIndex, remoteIndex)
-        answer += noise.writeMessage2(self._bootID, ephemeral)
-        answer += mac(key.macKey(prologue.initiator), answer)
-        self.accepted += 1
-        established = Established(noise.split(), newIndex, remoteIndex, bootID)
-        return Accepted(answer, prologue, established)
+        return Admitted(prologue, key, noise, remoteIndex, bootID, bool(flags & TRUSTS))
 
     def _checkPrologue(self, prologue: Prologue, transport: str) -> None:
         """

@@ -26,15 +26,22 @@ MEASUREMENT: Final = 4
 GOODBYE: Final = 5
 CHALLENGE: Final = 6
 ANSWER: Final = 7
+MISSING: Final = 8
+COPIES: Final = 9
 
 FRAME_SIZE: Final = 51  # bytes: kind 1, index 4, source 3, destination 3, body 40
+COPIES_SIZE: Final = 15  # bytes of a copy before its frames
+MISSING_SPAN: Final = 256  # counters that one message can name
 
 _packIndex = Struct(">BI").pack
 _head = Struct(">BH")
-_segment = Struct(">IB")
-_acknowledgement = Struct(">I")
+_segment = Struct(">IIIB")
+_acknowledgement = Struct(">II")
 _measurement = Struct(">IIIQQQIHIQ")
 _challenge = Struct(">Q")
+_missing = Struct(">IQQ")
+_copies = Struct(">IQ")
+_NOTHING_AFTER: Final = 0xFFFFFFFFFFFFFFFF
 
 
 def encodeFrame(index: int, frame: Frame) -> bytes:
@@ -58,30 +65,38 @@ class Segment:
     """
     A part of a control message; acknowledged and repeated until it is.
 
-    @ivar number: counted from 1 through the life of a link, 32 bits.
+    @ivar name: of the row that the sender counts in, 32 random bits, not 0.
+    @ivar other: of the row that the receiver counts in; 0 before the sender knows it.
+    @ivar number: counted from 1 in its row, 32 bits.
     @ivar last: whether the control message ends with it.
     @ivar data: at most L{bmff.wire.fastforward.control.SEGMENT_SIZE} bytes.
     """
 
+    name: int
+    other: int
     number: int
     last: bool
     data: bytes
 
     def encode(self) -> bytes:
-        body = _segment.pack(self.number, self.last) + self.data
+        body = _segment.pack(self.name, self.other, self.number, self.last) + self.data
         return _head.pack(SEGMENT, len(body)) + body
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """
-    All segments up to a number have come.
+    All segments of a row up to a number have come.
+
+    @ivar name: the row's.
+    @ivar number: 0 when none has.
     """
 
+    name: int
     number: int
 
     def encode(self) -> bytes:
-        return _head.pack(ACKNOWLEDGEMENT, 4) + _acknowledgement.pack(self.number)
+        return _head.pack(ACKNOWLEDGEMENT, 8) + _acknowledgement.pack(self.name, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +192,53 @@ class Answer:
         return _head.pack(ANSWER, 8) + _challenge.pack(self.value)
 
 
-Message: TypeAlias = Segment | Acknowledgement | Measurement | Goodbye | Challenge | Answer
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """
+    Packets of a session have not come: the frames in them are to be sent again.
+
+    @ivar session: as it is named in those packets, 32 bits.
+    @ivar counters: theirs, rising, within L{MISSING_SPAN} of the first.
+    @ivar after: neither has anything from this counter on; L{None} where that is not said.
+    """
+
+    session: int
+    counters: tuple[int, ...]
+    after: int | None = None
+
+    def encode(self) -> bytes:
+        first = self.counters[0] if self.counters else 0
+        bits = 0
+        for counter in self.counters:
+            bits |= 1 << (counter - first)
+        after = _NOTHING_AFTER if self.after is None else self.after
+        body = _missing.pack(self.session, after, first)
+        body += bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+        return _head.pack(MISSING, len(body)) + body
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """
+    The frames of a packet once more.
+
+    @ivar session: as it was named in that packet, 32 bits.
+    @ivar counter: that packet's.
+    @ivar frames: their messages, one after the other.
+    """
+
+    session: int
+    counter: int
+    frames: bytes
+
+    def encode(self) -> bytes:
+        body = _copies.pack(self.session, self.counter) + self.frames
+        return _head.pack(COPIES, len(body)) + body
+
+
+Message: TypeAlias = (
+    Segment | Acknowledgement | Measurement | Goodbye | Challenge | Answer | Missing | Copies
+)
 
 
 def decodeMessage(kind: int, body: bytes) -> Message | None:
@@ -196,8 +257,8 @@ def decodeMessage(kind: int, body: bytes) -> Message | None:
 
 
 def _decodeSegment(body: bytes) -> Segment:
-    number, last = _segment.unpack_from(body)
-    return Segment(number, bool(last), body[_segment.size :])
+    name, other, number, last = _segment.unpack_from(body)
+    return Segment(name, other, number, bool(last), body[_segment.size :])
 
 
 def _decodeMeasurement(body: bytes) -> Measurement:
@@ -212,6 +273,24 @@ def _decodeMeasurement(body: bytes) -> Measurement:
     )
 
 
+def _decodeMissing(body: bytes) -> Missing:
+    session, after, first = _missing.unpack_from(body)
+    bitmap = body[_missing.size :]
+    if len(bitmap) * 8 > MISSING_SPAN:
+        raise ProtocolError("too much missing")
+    bits = int.from_bytes(bitmap, "little")
+    counters = tuple(first + each for each in range(bits.bit_length()) if bits >> each & 1)
+    return Missing(session, counters, None if after == _NOTHING_AFTER else after)
+
+
+def _decodeCopies(body: bytes) -> Copies:
+    session, counter = _copies.unpack_from(body)
+    frames = body[_copies.size :]
+    if len(frames) % FRAME_SIZE or set(frames[::FRAME_SIZE]) - {FRAME}:
+        raise ProtocolError("copies of something else")
+    return Copies(session, counter, frames)
+
+
 _DECODERS: Final[dict[int, Callable[[bytes], Message]]] = {
     SEGMENT: _decodeSegment,
     ACKNOWLEDGEMENT: lambda body: Acknowledgement(*_acknowledgement.unpack(body)),
@@ -219,6 +298,8 @@ _DECODERS: Final[dict[int, Callable[[bytes], Message]]] = {
     GOODBYE: lambda body: Goodbye(_unpackText(body)[0]),
     CHALLENGE: lambda body: Challenge(*_challenge.unpack(body)),
     ANSWER: lambda body: Answer(*_challenge.unpack(body)),
+    MISSING: _decodeMissing,
+    COPIES: _decodeCopies,
 }
 
 

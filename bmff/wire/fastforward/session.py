@@ -8,13 +8,14 @@ Framework §12.4. On a trusted path the messages follow as they are.
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bmff.errors import ProtocolError
+from bmff.wire.fastforward.gaps import Gaps
+from bmff.wire.fastforward.messages import MISSING_SPAN, Missing
 
 DATA: Final = 4  # the type of a data packet
 HEADER_SIZE: Final = 13  # bytes: type 1, session index 4, counter 8
@@ -26,7 +27,6 @@ REKEY_PACKETS: Final = 1 << 28
 LIFETIME: Final = 180.0  # seconds after which nothing is sent any more
 READ_AFTER: Final = 10.0  # seconds that a session is read after it was replaced
 
-_header = Struct(">BIQ")
 _ZEROS: Final = bytes(4)
 _MASK: Final = (1 << WINDOW) - 1
 _SHORTEST: Final = HEADER_SIZE + 4
@@ -55,16 +55,23 @@ class Session:
     @ivar received: how many packets were opened.
     @ivar highest: the highest counter that was opened, -1 before the first.
     @ivar sealed: whether packets are encrypted.
+    @ivar name: how packets to this end name it, the 4 bytes of C{localIndex}.
+    @ivar expires: when its keys are too old to send under, monotonic seconds.
+    @ivar gaps: what is missing of it.
     """
 
     __slots__ = (
         "_decrypt",
         "_encrypt",
+        "_prefix",
         "_seen",
+        "expires",
+        "gaps",
         "highest",
         "initiator",
         "localIndex",
         "made",
+        "name",
         "received",
         "remoteIndex",
         "sealed",
@@ -95,6 +102,10 @@ class Session:
         self.received = 0
         self.highest = -1
         self.sealed = sealed
+        self.name = localIndex.to_bytes(4, "big")
+        self.expires = now + LIFETIME
+        self.gaps = Gaps()
+        self._prefix = bytes((DATA,)) + remoteIndex.to_bytes(4, "big")
         self._seen = 0  # bit n: the counter highest - n was opened
         self._encrypt = AESGCM(sendKey).encrypt
         self._decrypt = AESGCM(receiveKey).decrypt
@@ -105,10 +116,10 @@ class Session:
         """
         counter = self.sent
         self.sent = counter + 1
-        header = _header.pack(DATA, self.remoteIndex, counter)
+        count = counter.to_bytes(8, "big")
         if not self.sealed:
-            return header + messages
-        return header + self._encrypt(_ZEROS + header[5:], messages, None)
+            return self._prefix + count + messages
+        return self._prefix + count + self._encrypt(_ZEROS + count, messages, None)
 
     def open(self, packet: bytes) -> bytes:
         """
@@ -118,7 +129,8 @@ class Session:
         """
         if len(packet) < _SHORTEST:
             raise ProtocolError("truncated packet")
-        counter = int.from_bytes(packet[5:HEADER_SIZE], "big")
+        count = packet[5:HEADER_SIZE]
+        counter = int.from_bytes(count, "big")
         ahead = counter - self.highest
         if ahead <= 0:
             if ahead <= -WINDOW:
@@ -127,7 +139,7 @@ class Session:
                 raise ProtocolError("replayed packet")
         if self.sealed:
             try:
-                messages = self._decrypt(_ZEROS + packet[5:HEADER_SIZE], packet[HEADER_SIZE:], None)
+                messages = self._decrypt(_ZEROS + count, packet[HEADER_SIZE:], None)
             except InvalidTag:
                 raise ProtocolError("forged packet") from None
         else:
@@ -144,6 +156,21 @@ class Session:
         self.received += 1
         return messages
 
+    def has(self, counter: int) -> bool:
+        """
+        Whether a packet was opened; true also of one that would come too late.
+        """
+        ahead = counter - self.highest
+        return ahead <= 0 and (ahead <= -WINDOW or bool(self._seen >> -ahead & 1))
+
+    def rest(self) -> Missing:
+        """
+        The question for all that has not come, at its end too.
+        """
+        end = self.highest + 1
+        missing = (counter for counter in self.gaps.missing if counter >= end - MISSING_SPAN)
+        return Missing(self.localIndex, tuple(sorted(missing)), end)
+
     def wantsRekey(self, now: float) -> bool:
         """
         Whether this end ought to make a new session.
@@ -157,4 +184,4 @@ class Session:
         """
         Whether its keys are young enough to be used.
         """
-        return now - self.made < LIFETIME
+        return now < self.expires

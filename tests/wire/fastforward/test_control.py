@@ -4,6 +4,7 @@ Tests of L{bmff.wire.fastforward.control}: both halves wired together by a wire 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -22,6 +23,17 @@ from bmff.wire.fastforward.control import (
 )
 from bmff.wire.fastforward.messages import Acknowledgement, Segment
 
+ROW = 7
+
+
+def begun() -> ControlReceiver:
+    """
+    A receiver that knows its row.
+    """
+    receiver = ControlReceiver()
+    receiver.begin(Segment(ROW, 0, 1, True, b""), 0)
+    return receiver
+
 
 class BadWire:
     """
@@ -32,7 +44,7 @@ class BadWire:
     """
 
     def __init__(self, seed: int, loss: float, doubles: float, jitter: float) -> None:
-        self.sender = ControlSender()
+        self.sender = ControlSender(ROW)
         self.receiver = ControlReceiver()
         self.received: list[bytes] = []
         self.now = 0.0
@@ -59,9 +71,10 @@ class BadWire:
             self._way = [one for one in self._way if one[0] > self.now]
             for _, message in due:
                 if isinstance(message, Segment):
+                    self.receiver.begin(message, 0)
                     self.received += self.receiver.segmentReceived(message)
                 else:
-                    self.sender.acknowledged(message.number)
+                    self.sender.acknowledged(message.name, message.number)
             if self.receiver.due:
                 self._carry(self.receiver.acknowledgement())
 
@@ -102,18 +115,18 @@ class ControlTests(SynchronousTestCase):
         """
         At most 32 segments are under way; the next goes when the first is acknowledged.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         sender.send(bytes(60_000))
         self.assertEqual(len(sender.outgoing(0.0, 0.0)), IN_FLIGHT)
         self.assertEqual(sender.outgoing(0.1, 0.0), [])
-        sender.acknowledged(2)
+        sender.acknowledged(ROW, 2)
         self.assertEqual([each.number for each in sender.outgoing(0.1, 0.0)], [33, 34])
 
     def test_full(self) -> None:
         """
         When 256 KiB wait the next message is refused, and nothing of it is queued.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         for _ in range(LARGEST_QUEUE // LARGEST_MESSAGE):
             sender.send(bytes(LARGEST_MESSAGE))
         self.assertEqual(sender.queued, LARGEST_QUEUE)
@@ -121,7 +134,7 @@ class ControlTests(SynchronousTestCase):
             sender.send(b"x")
         self.assertEqual(sender.queued, LARGEST_QUEUE)
         sender.outgoing(0.0, 0.0)
-        sender.acknowledged(1)
+        sender.acknowledged(ROW, 1)
         sender.send(bytes(SEGMENT_SIZE))
 
     def test_tooLarge(self) -> None:
@@ -129,26 +142,26 @@ class ControlTests(SynchronousTestCase):
         A message of more than 65,536 bytes is refused where it is sent.
         """
         with self.assertRaises(Full):
-            ControlSender().send(bytes(LARGEST_MESSAGE + 1))
+            ControlSender(ROW).send(bytes(LARGEST_MESSAGE + 1))
 
     def test_tooLargeReceived(self) -> None:
         """
         One that comes all the same is passed over to its end, and the next one is received.
         """
-        receiver = ControlReceiver()
+        receiver = begun()
         count = LARGEST_MESSAGE // SEGMENT_SIZE + 10
         whole = []
         for number in range(1, count + 1):
-            segment = Segment(number, number == count, bytes(SEGMENT_SIZE))
+            segment = Segment(ROW, 0, number, number == count, bytes(SEGMENT_SIZE))
             whole += receiver.segmentReceived(segment)
-        whole += receiver.segmentReceived(Segment(count + 1, True, b"next"))
+        whole += receiver.segmentReceived(Segment(ROW, 0, count + 1, True, b"next"))
         self.assertEqual((whole, receiver.refused), ([b"next"], 1))
 
     def test_repeats(self) -> None:
         """
         What is not acknowledged is repeated after 0.2 s, 0.4 s and so on up to every 5 s.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         sender.send(b"message")
         sender.outgoing(0.0, 0.0)
         times = [0.0]
@@ -164,7 +177,7 @@ class ControlTests(SynchronousTestCase):
         """
         However many segments are due one after the other, each has its own pauses.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         for number in range(20):
             sender.send(b"message")
             sender.outgoing(number * 0.01, 0.0)
@@ -177,7 +190,7 @@ class ControlTests(SynchronousTestCase):
         """
         On a long way nothing is repeated before two round trips.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         sender.send(b"message")
         sender.outgoing(0.0, 0.6)
         self.assertEqual(sender.deadline(), 1.2)
@@ -186,7 +199,7 @@ class ControlTests(SynchronousTestCase):
         """
         After a change of path all that is under way goes again at once.
         """
-        sender = ControlSender()
+        sender = ControlSender(ROW)
         for _ in range(3):
             sender.send(b"message")
         first = sender.outgoing(0.0, 0.0)
@@ -200,12 +213,85 @@ class ControlTests(SynchronousTestCase):
         Segments from before and from far ahead are passed over, acknowledgements of what was
         never sent change nothing.
         """
-        receiver = ControlReceiver()
-        self.assertEqual(receiver.segmentReceived(Segment(1, True, b"a")), [b"a"])
+        receiver = begun()
+        self.assertEqual(receiver.segmentReceived(Segment(ROW, 0, 1, True, b"a")), [b"a"])
         for number in (0, 1, IN_FLIGHT + 2, 2**32 - 1):
-            self.assertEqual(receiver.segmentReceived(Segment(number, True, b"b")), [])
-        self.assertEqual(receiver.acknowledgement(), Acknowledgement(1))
-        sender = ControlSender()
-        sender.acknowledged(2**32 - 1)
+            self.assertEqual(receiver.segmentReceived(Segment(ROW, 0, number, True, b"b")), [])
+        self.assertEqual(receiver.acknowledgement(), Acknowledgement(ROW, 1))
+        sender = ControlSender(ROW)
+        sender.acknowledged(ROW, 2**32 - 1)
         sender.send(b"c")
         self.assertEqual([each.data for each in sender.outgoing(0.0, 0.0)], [b"c"])
+
+
+class RowTests(SynchronousTestCase):
+    """
+    A link that one end has begun anew while the other still has it.
+    """
+
+    def setUp(self) -> None:
+        self.sender, self.receiver = ControlSender(100), ControlReceiver()
+        self.other, self.otherReceiver = ControlSender(200), ControlReceiver()
+
+    def carry(
+        self,
+        sender: ControlSender,
+        mine: ControlReceiver,
+        other: ControlSender,
+        at: ControlReceiver,
+    ) -> list[bytes]:
+        """
+        Bring what one end sends to the other, and the acknowledgement back.
+        """
+        whole: list[bytes] = []
+        for segment in sender.outgoing(0.0, 0.0, mine.name):
+            if at.begin(segment, other.name):
+                other.restart()
+                other.send(b"all anew")
+            whole += at.segmentReceived(segment)
+        acknowledged = at.acknowledgement()
+        sender.acknowledged(acknowledged.name, acknowledged.number)
+        return whole
+
+    def there(self) -> list[bytes]:
+        return self.carry(self.sender, self.receiver, self.other, self.otherReceiver)
+
+    def back(self) -> list[bytes]:
+        return self.carry(self.other, self.otherReceiver, self.sender, self.receiver)
+
+    def test_begunAnew(self) -> None:
+        """
+        The end that had the link all along takes the new row from its first number, begins a row
+        of its own and tells everything again; neither begins a third.
+        """
+        for number in range(5):
+            self.sender.send(b"%d" % number)
+            self.other.send(b"%d" % number)
+            self.there()
+            self.back()
+        self.sender, self.receiver = ControlSender(101), ControlReceiver()
+        self.sender.send(b"new")
+        self.assertEqual(self.there(), [b"new"])
+        self.assertEqual(self.back(), [b"all anew"])
+        names = (self.sender.name, self.other.name)
+        for _ in range(3):
+            self.sender.send(b"there")
+            self.other.send(b"back")
+            self.assertEqual((self.there(), self.back()), ([b"there"], [b"back"]))
+        self.assertEqual((self.sender.name, self.other.name), names)
+        self.assertEqual((self.sender.queued, self.other.queued), (0, 0))
+
+    def test_oldRow(self) -> None:
+        """
+        Segments and acknowledgements of a row that is over have no effect.
+        """
+        self.sender.send(b"old")
+        (stale,) = self.sender.outgoing(0.0, 0.0, 200)
+        self.there()
+        self.other.restart()
+        self.assertFalse(self.otherReceiver.begin(replace(stale, name=99), self.other.name))
+        self.assertEqual(self.otherReceiver.segmentReceived(replace(stale, name=99)), [])
+        self.other.send(b"kept")
+        self.other.outgoing(0.0, 0.0)
+        self.other.acknowledged(200, 5)
+        self.assertEqual(self.other.queued, 4)

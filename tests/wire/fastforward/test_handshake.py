@@ -5,11 +5,18 @@ Tests of L{bmff.wire.fastforward.handshake}.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 from bmff.errors import ConfigurationError, ProtocolError
 from bmff.wire.fastforward.handshake import (
+    TRUSTS,
+    Accepted,
+    Admitted,
+    CookieDemanded,
+    InitiatorHandshake,
     PreSharedKey,
 )
+from bmff.wire.fastforward.noise import Initiator, Responder, _Symmetric
 from bmff.wire.fastforward.prologue import Prologue
 from tests.wire.fastforward.handshakes import (
     BOOT,
@@ -64,7 +71,7 @@ class RoundTripTests(HandshakeCase):
         encoded = PROLOGUE.encode()
         psk = KEYS["group"].psk
         self.assertEqual(message[: 5 + len(encoded)], b"\x01\x11\x11\x11\x11" + encoded)
-        self.assertEqual(len(message), 5 + len(encoded) + 32 + 32 + 16 + 16)
+        self.assertEqual(len(message), 5 + len(encoded) + 32 + 33 + 16 + 16)
         self.assertEqual(message[-32:-16], mac(macKey(psk, NODE), message[:-32]))
         self.assertEqual(message[-16:], bytes(16))
         cookie = b"c" * 16
@@ -73,10 +80,10 @@ class RoundTripTests(HandshakeCase):
         answer = self.accept(message).answer
         self.assertEqual(answer[:9], b"\x02\x22\x22\x22\x22\x11\x11\x11\x11")
         self.assertEqual(answer[-16:], mac(macKey(psk, PEER), answer[:-16]))
-        self.assertEqual(len(answer), 81)
+        self.assertEqual(len(answer), 82)
         shortest = begin(Prologue("", PEER, NODE, "k", "t"), KEYS["group"]).initiation()
         longest = begin(Prologue("e" * 32, PEER, NODE, "k" * 32, "t" * 16), KEYS["group"])
-        self.assertEqual((len(shortest), len(longest.initiation())), (123, 201))
+        self.assertEqual((len(shortest), len(longest.initiation())), (124, 202))
 
     def test_again(self) -> None:
         """
@@ -123,6 +130,213 @@ class RoundTripTests(HandshakeCase):
         self.assertNotIn("gggg", repr(KEYS["group"]))
         established = self.accept(begin().initiation()).established
         self.assertNotIn(repr(established.keys.send), repr(established))
+
+
+class TrustTests(HandshakeCase):
+    """
+    Whether the packets of a session go unsealed.
+    """
+
+    def beginTrusting(self, trusts: bool = True) -> InitiatorHandshake:
+        """
+        A handshake whose initiator says what the kernel has told it.
+        """
+        return InitiatorHandshake(
+            PROLOGUE,
+            KEYS["group"],
+            index=PEER_INDEX,
+            bootID=PEER_BOOT,
+            wall=WALL,
+            ephemeral=b"\x11" * 32,
+            trusts=trusts,
+        )
+
+    def answer(self, data: bytes, trusts: bool = True) -> Accepted:
+        """
+        Let an initiation in, saying whether this end trusts.
+        """
+        admitted = self.responder.admit(data, b"peer", self.now, "udp")
+        assert isinstance(admitted, Admitted), admitted
+        return self.responder.respond(admitted, INDEX, b"\x22" * 32, trusts)
+
+    def test_agreed(self) -> None:
+        """
+        A session is trusted if both ends trust, and both know the same of it.
+        """
+        for here, there in product((False, True), repeat=2):
+            self.responder = makeResponder()
+            handshake = self.beginTrusting(here)
+            accepted = self.answer(handshake.initiation(), there)
+            established = handshake.responseReceived(accepted.answer)
+            found = established.trusted, accepted.established.trusted
+            self.assertEqual(found, (here and there,) * 2, (here, there))
+
+    def test_atOnce(self) -> None:
+        """
+        Who knows beforehand whether it trusts takes and answers an initiation at once, and gives
+        the same answer.
+        """
+        message = self.beginTrusting().initiation()
+        for trusts in (False, True):
+            self.responder = makeResponder()
+            stepwise = self.answer(message, trusts)
+            self.responder = makeResponder()
+            atOnce = self.responder.initiationReceived(
+                message, b"peer", self.now, INDEX, b"\x22" * 32, "udp", trusts
+            )
+            self.assertEqual(atOnce, stepwise)
+            self.assertEqual(self.responder.accepted, 1)
+
+    def test_notAsked(self) -> None:
+        """
+        Neither end trusts unless it says so.
+        """
+        handshake = begin()
+        self.assertFalse(self.answer(handshake.initiation()).established.trusted)
+        handshake = self.beginTrusting()
+        self.responder = makeResponder()
+        accepted = self.accept(handshake.initiation())
+        self.assertFalse(accepted.established.trusted)
+        self.assertFalse(handshake.responseReceived(accepted.answer).trusted)
+
+    def test_renewed(self) -> None:
+        """
+        A handshake that is begun anew says the same as before.
+        """
+        for trusts in (False, True):
+            self.responder = makeResponder()
+            renewed = self.beginTrusting(trusts).renewed(index=7, wall=WALL, ephemeral=b"\x33" * 32)
+            accepted = self.answer(renewed.initiation())
+            self.assertEqual(accepted.established.trusted, trusts)
+            self.assertEqual(renewed.responseReceived(accepted.answer).trusted, trusts)
+
+    def initiationWith(self, flags: int) -> bytes:
+        """
+        An initiation with any flags, put together as the tables say.
+        """
+        encoded, psk = PROLOGUE.encode(), KEYS["group"].psk
+        noise = Initiator(encoded, psk, b"\x11" * 32)
+        message = noise.writeMessage1(WALL.to_bytes(8) + PEER_BOOT.to_bytes(8) + bytes((flags,)))
+        covered = b"\x01" + PEER_INDEX.to_bytes(4) + encoded + message
+        return covered + mac(macKey(psk, NODE), covered) + bytes(16)
+
+    def responseWith(self, flags: int, initiation: bytes) -> bytes:
+        """
+        The response to an initiation with any flags, put together in the same way.
+        """
+        encoded, psk = PROLOGUE.encode(), KEYS["group"].psk
+        noise = Responder(encoded, psk)
+        noise.readMessage1(initiation[5 + len(encoded) : -32])
+        message = noise.writeMessage2(BOOT.to_bytes(8) + bytes((flags,)), b"\x22" * 32)
+        covered = b"\x02" + INDEX.to_bytes(4) + PEER_INDEX.to_bytes(4) + message
+        return covered + mac(macKey(psk, PEER), covered)
+
+    def test_flags(self) -> None:
+        """
+        Sent is bit 0 alone, and set only by who trusts.
+        """
+        self.assertEqual(TRUSTS, 1)
+        for trusts in (False, True):
+            self.responder = makeResponder()
+            initiation = self.beginTrusting(trusts).initiation()
+            self.assertEqual(initiation, self.initiationWith(int(trusts)))
+            answer = self.answer(initiation, trusts).answer
+            self.assertEqual(answer, self.responseWith(int(trusts), initiation))
+
+    def test_otherBits(self) -> None:
+        """
+        Bits that this version does not know are passed over, at both ends.
+        """
+        for flags in range(0x100):
+            self.responder = makeResponder()
+            accepted = self.answer(self.initiationWith(flags))
+            self.assertEqual(accepted.established.trusted, bool(flags & 1), flags)
+            handshake = self.beginTrusting()
+            response = self.responseWith(flags, handshake.initiation())
+            self.assertEqual(handshake.responseReceived(response).trusted, bool(flags & 1), flags)
+
+    def test_flipped(self) -> None:
+        """
+        No bit of the flags can be turned on the way: not by a stranger, whom the C{mac1} stops, and
+        not by who can make every C{mac1}, whom the tag stops.
+        """
+        psk = KEYS["group"].psk
+        for trusts in (False, True):
+            self.responder = makeResponder()
+            handshake = self.beginTrusting(trusts)
+            initiation = handshake.initiation()
+            for bit in range(8):
+                covered = _flip(initiation[:-32], bit)
+                self.refuse(covered + initiation[-32:], "mac1")
+                self.refuse(covered + mac(macKey(psk, NODE), covered) + bytes(16), "tag")
+            response = self.answer(initiation, trusts).answer
+            for bit in range(8):
+                covered = _flip(response[:-16], bit)
+                with self.assertRaisesRegex(ProtocolError, "^mac1$"):
+                    handshake.responseReceived(covered + response[-16:])
+                with self.assertRaisesRegex(ProtocolError, "^tag$"):
+                    handshake.responseReceived(covered + mac(macKey(psk, PEER), covered))
+            self.assertEqual(handshake.responseReceived(response).trusted, trusts)
+
+    def test_sizes(self) -> None:
+        """
+        Greetings without flags, and longer ones, are refused.
+        """
+        encoded, psk = PROLOGUE.encode(), KEYS["group"].psk
+        for tail in (b"", b"\x00\x00"):
+            noise = Initiator(encoded, psk, b"\x11" * 32)
+            message = noise.writeMessage1(WALL.to_bytes(8) + PEER_BOOT.to_bytes(8) + tail)
+            covered = b"\x01" + PEER_INDEX.to_bytes(4) + encoded + message
+            with self.assertRaises(ProtocolError):
+                self.receive(covered + mac(macKey(psk, NODE), covered) + bytes(16))
+            handshake = self.beginTrusting()
+            answering = Responder(encoded, psk)
+            answering.readMessage1(handshake.initiation()[5 + len(encoded) : -32])
+            message = answering.writeMessage2(BOOT.to_bytes(8) + tail, b"\x22" * 32)
+            covered = b"\x02" + INDEX.to_bytes(4) + PEER_INDEX.to_bytes(4) + message
+            with self.assertRaisesRegex(ProtocolError, "^wrong length$"):
+                handshake.responseReceived(covered + mac(macKey(psk, PEER), covered))
+        self.assertEqual(self.responder.accepted, 0)
+
+    def test_twoSteps(self) -> None:
+        """
+        An initiation that is admitted counts as let in when it is answered, which it is once; its
+        time stamp is kept before. Under load it is answered with a cookie.
+        """
+        message = self.beginTrusting().initiation()
+        admitted = self.responder.admit(message, b"peer", self.now, "udp")
+        assert isinstance(admitted, Admitted)
+        self.assertEqual((admitted.prologue, admitted.trusts), (PROLOGUE, True))
+        self.assertEqual(self.responder.accepted, 0)
+        self.refuse(message, "replayed initiation")
+        self.responder.respond(admitted, INDEX, b"\x22" * 32)
+        self.assertEqual(self.responder.accepted, 1)
+        self.assertRaises(RuntimeError, self.responder.respond, admitted, INDEX, b"\x22" * 32)
+        self.now += 2
+        self.crowd()
+        demanded = self.responder.admit(message, b"peer", self.now, "udp")
+        self.assertIsInstance(demanded, CookieDemanded)
+
+    def test_weakKey(self) -> None:
+        """
+        A public key whose secret everybody knows is refused when the initiation is to be answered.
+        """
+        encoded, psk = PROLOGUE.encode(), KEYS["group"].psk
+        state = _Symmetric(encoded, psk)
+        state.mixEphemeral(bytes(32))
+        sealed = state.seal(WALL.to_bytes(8) + PEER_BOOT.to_bytes(8) + b"\x01")
+        covered = b"\x01" + PEER_INDEX.to_bytes(4) + encoded + bytes(32) + sealed
+        message = covered + mac(macKey(psk, NODE), covered) + bytes(16)
+        self.refuse(message, "weak key")
+
+
+def _flip(covered: bytes, bit: int) -> bytes:
+    """
+    A message up to its C{mac1}, with a bit of the flags, which the tag follows, turned.
+    """
+    changed = bytearray(covered)
+    changed[-17] ^= 1 << bit
+    return bytes(changed)
 
 
 class RefusalTests(HandshakeCase):

@@ -38,7 +38,9 @@ class State:
     interest: Interest = field(default_factory=Interest)
     lag: int = 0
     load: int = 0
-    capabilities: str = "tcp,udp"
+
+    def capabilitiesFor(self, node: int) -> str:
+        return "tcp,udp"
 
 
 class Watcher:
@@ -61,6 +63,9 @@ class Watcher:
     def goodbyeReceived(self, link: Link, path: Path, reason: str) -> None:
         self.told.append(reason)
 
+    def capabilitiesChanged(self, link: Link) -> None:
+        pass
+
     def challengeAnswered(self, link: Link, path: Path, value: int) -> None:
         self.told.append(value)
 
@@ -74,7 +79,7 @@ class End:
         self.state, self.watcher = State(), Watcher()
         self.out: list[bytes] = []
         self.full = False
-        self.link = Link(node, 5, self.state, self.watcher, 0.0)
+        self.link = Link(node, 5, self.state, self.watcher, 0.0, node)
         self.path = Path(self.link, UDP, "192.0.2.9:54000", self._send, 0.0)
 
     def _send(self, data: bytes) -> bool:
@@ -141,6 +146,16 @@ class InterestTests(LinkTestCase):
         self.assertTrue(self.there.link.ready)
         self.assertEqual(self.there.watcher.told, [([], [])])
         self.assertEqual(self.here.link.deadline(), inf)
+
+    def test_changedMeanwhile(self) -> None:
+        """
+        A change between the making of a link and its first use is not missed.
+        """
+        self.here.state.interest.change([91], [])  # nobody tells a link that is not in use
+        self.here.link.begin()
+        self.carry()
+        self.assertEqual(self.there.link.interest.talkgroups, {91})
+        self.assertEqual(self.there.link.interest.digest, self.here.state.interest.digest)
 
     def test_changes(self) -> None:
         """

@@ -18,9 +18,11 @@ from bmff.wire.fastforward.messages import (
     Acknowledgement,
     Answer,
     Challenge,
+    Copies,
     Goodbye,
     Measurement,
     Message,
+    Missing,
     Segment,
     bodyAt,
     decodeFrame,
@@ -30,10 +32,21 @@ from bmff.wire.fastforward.messages import (
 
 _text = st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), max_size=60)
 _32 = st.integers(0, 2**32 - 1)
+_48 = st.integers(0, 2**48 - 1)
 _64 = st.integers(0, 2**64 - 1)
+
+
+def missing(session: int, first: int, places: set[int], after: int | None) -> Missing:
+    """
+    A question for packets behind a first one.
+    """
+    counters = [first + place - min(places) for place in sorted(places)]
+    return Missing(session, tuple(counters), after)
+
+
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Segment, _32, st.booleans(), st.binary(max_size=1100)),
-    st.builds(Acknowledgement, _32),
+    st.builds(Segment, _32, _32, _32, st.booleans(), st.binary(max_size=1100)),
+    st.builds(Acknowledgement, _32, _32),
     st.builds(
         Measurement,
         *(_32, _32, _32, _64, _64, _64, _32),
@@ -42,14 +55,18 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Goodbye, _text),
     st.builds(Challenge, _64),
     st.builds(Answer, _64),
+    st.builds(missing, _32, st.integers(0, 2**63), st.sets(st.integers(0, 255)), st.none() | _48),
+    st.builds(Copies, _32, _64, st.integers(0, 5).map(lambda count: (b"\x01" + bytes(50)) * count)),
 )
 EXAMPLES: tuple[Message, ...] = (
-    Segment(7, True, b"interest"),
-    Acknowledgement(7),
+    Segment(5, 6, 7, True, b"interest"),
+    Acknowledgement(5, 7),
     Measurement(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, "192.0.2.1:54000", "udp,tcp"),
     Goodbye("the node stops"),
     Challenge(0x0102030405060708),
     Answer(0x0102030405060708),
+    Missing(7, (1000, 1001, 1255), 1256),
+    Copies(7, 1000, b"\x01" + bytes(50)),
 )
 
 
@@ -79,8 +96,8 @@ class MessageTests(SynchronousTestCase):
         The bytes are those of the documentation.
         """
         expected = (
-            "02 000d 00000007 01 696e746572657374",
-            "03 0004 00000007",
+            "02 0015 00000005 00000006 00000007 01 696e746572657374",
+            "03 0008 00000005 00000007",
             (
                 "04 004e 00000001 00000002 00000003 0000000000000004 0000000000000005"
                 "0000000000000006 00000007 0008 00000009 000000000000000a"
@@ -89,6 +106,11 @@ class MessageTests(SynchronousTestCase):
             "05 000f 0e 746865206e6f64652073746f7073",
             "06 0008 0102030405060708",
             "07 0008 0102030405060708",
+            (
+                "08 0034 00000007 00000000000004e8 00000000000003e8"
+                "0300000000000000000000000000000000000000000000000000000000000080"
+            ),
+            "09 003f 00000007 00000000000003e8 01" + "00" * 50,
         )
         for message, text in zip(EXAMPLES, expected, strict=True):
             self.assertEqual(message.encode().hex(), text.replace(" ", ""))
@@ -105,7 +127,8 @@ class MessageTests(SynchronousTestCase):
 
     def test_everyShorterBody(self) -> None:
         """
-        A body that ends early is refused, or is what ends anywhere: the data of a segment.
+        A body that ends early is refused, or is what ends anywhere: the data of a segment, the
+        counters that are missing, the frames of a copy.
         """
         for message in EXAMPLES:
             kind, body = message.encode()[0], message.encode()[HEAD_SIZE:]
@@ -114,7 +137,12 @@ class MessageTests(SynchronousTestCase):
                     found = decodeMessage(kind, body[:end])
                 except ProtocolError:
                     continue
-                self.assertEqual(found, Segment(7, True, b"interest"[: end - 5]))
+                expected: tuple[Message, ...] = (
+                    Segment(5, 6, 7, True, b"interest"[: end - 13]),
+                    Missing(7, () if end == 20 else (1000, 1001), 1256),
+                    Copies(7, 1000, b""),
+                )
+                self.assertIn(found, expected)
 
     def test_unknown(self) -> None:
         """

@@ -1,0 +1,48 @@
+"""
+Which transport carries a link: the operator's override, else the fastest that both ends have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from bmff.wire.fastforward.capabilities import Capabilities
+
+# Those that are chosen without being asked for, the fastest first. What both ends could use but
+# only an operator can know to be good, as TCP or vsock, is not among them.
+AUTOMATIC: Final = ("shm", "unix", "rdma", "udp")
+ON_ONE_HOST: Final = frozenset(("shm", "unix"))
+FALLBACK: Final = "udp"
+
+
+def chooseTransport(own: Capabilities, other: Capabilities, lower: bool) -> str:
+    """
+    The transport that is to carry a link. Both ends come to the same answer as soon as each knows
+    what the other says; where both operators have a wish that of the lower node ID counts.
+
+    @param lower: whether this end has the lower node ID.
+    """
+    wishes = (own.wish, other.wish) if lower else (other.wish, own.wish)
+    for wish in wishes:
+        if wish:
+            return wish
+    common = own.transports & other.transports
+    if not (own.host and own.host == other.host and other.port):
+        common -= ON_ONE_HOST
+    return next((name for name in AUTOMATIC if name in common), FALLBACK)
+
+
+def isOverruled(own: Capabilities, other: Capabilities, lower: bool) -> bool:
+    """
+    Whether this end's operator wants another transport than the one who decides.
+    """
+    return bool(own.wish and other.wish and own.wish != other.wish and not lower)
+
+
+def rank(names: Collection[str], chosen: str) -> list[str]:
+    """
+    The transports of a link's paths, the one to be used first, the one to fall back to next.
+    """
+    order = {name: place for place, name in enumerate(AUTOMATIC)}
+    return sorted(names, key=lambda name: (name != chosen, order.get(name, len(order)), name))
