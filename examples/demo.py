@@ -88,9 +88,10 @@ class Node:
     A node process of the demonstration.
     """
 
-    def __init__(self, folder: Path, number: int, port: int) -> None:
+    def __init__(self, folder: Path, number: int, port: int, link: int) -> None:
         """
         @param port: where hotspots log in.
+        @param link: where other nodes do.
         """
         self.number = number
         self.port = port
@@ -99,7 +100,7 @@ class Node:
         configuration.write_text(
             f'network = {number}\nstate = "{folder}"\n'
             f'[homebrew]\nlisten = ["{LOOPBACK}:{port}"]\nhang_time = 0.2\n'
-            f'[fastforward]\nlisten = ["{LOOPBACK}"]\nfolder = "{folder}"\n'
+            f'[fastforward]\nport = {link}\nlisten = ["{LOOPBACK}"]\nfolder = "{folder}"\n'
             f'[web]\nsocket = "{self.socket}"\n'
         )
         self.log = (folder / f"{number}.log").open("ab")
@@ -166,18 +167,17 @@ async def talk(reactor: Any, talker: Listener, frames: Iterator[Frame]) -> None:
         await deferLater(reactor, max(0.0, due - reactor.seconds()))
 
 
-async def overrides(reactor: Any, folder: Path, transport: str) -> None:
+async def overrides(reactor: Any, folder: Path, transport: str, links: list[int]) -> None:
     """
     Say in the nodes' registry how each is reached.
+
+    @param links: their FastForward numbers.
     """
     registry = EmbeddedRegistry(reactor, folder / "registry.sqlite")
     await registry.start()
-    for number, node in enumerate(NODES):
-        if transport == "udp":
-            await registry.remove("overrides", node)
-        else:
-            address = "" if transport == "unix" else LOOPBACK
-            await registry.put(OverrideRow(node, 0, transport, address, 54000 + number))
+    for node, link in zip(NODES, links, strict=True):
+        address = "" if transport == "unix" else LOOPBACK
+        await registry.put(OverrideRow(node, 0, transport, address, link))
     await registry.stop()
 
 
@@ -188,14 +188,15 @@ async def run(reactor: Any, folder: Path, transport: str, secrets: Secrets) -> l
     @return: the rows of the table.
     """
     print(f"\r{transport}: starting ...".ljust(60), end="", flush=True)
-    await overrides(reactor, folder, transport)
+    ports = freePorts(2 * len(NODES))
+    links = ports[len(NODES) :]
+    await overrides(reactor, folder, transport, links)
     password = secrets.homebrewPassword("hotspots") or b""
-    ports = freePorts(len(NODES))
     nodes = []
     listeners: list[Listener] = []
     try:
-        for number, port in zip(NODES, ports, strict=True):
-            nodes.append(Node(folder, number, port))
+        for number, port, link in zip(NODES, ports, links, strict=False):
+            nodes.append(Node(folder, number, port, link))
             first = nodes[-1]
             await until(reactor, first.socket.exists, f"node {number} does not start")
         await until(

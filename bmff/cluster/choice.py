@@ -45,4 +45,6 @@ def rank(names: Collection[str], chosen: str) -> list[str]:
     The transports of a link's paths, the one to be used first, the one to fall back to next.
     """
     order = {name: place for place, name in enumerate(AUTOMATIC)}
-    return sorted(names, key=lambda name: (name != chosen, order.get(name, len(order)), name))
+    ranked = sorted(names, key=lambda name: (name != chosen, order.get(name, len(order)), name))
+    # What falls back is what the ways keep ready: another one would be made and given up in turn.
+    return ranked[:1] + sorted(ranked[1:], key=lambda name: name != FALLBACK)

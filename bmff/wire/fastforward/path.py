@@ -41,11 +41,15 @@ from bmff.wire.fastforward.waiting import Waiting
 BUSY: Final = 0.25  # seconds between two measurements while a call is on
 IDLE: Final = 1.0  # seconds between two measurements else
 STILL_BUSY: Final = 1.0  # seconds after the last frame that a path counts as busy
-SILENCE: Final = 3.0  # seconds without a packet after which an idle path is probed
-BUSY_SILENCE: Final = 1.0  # seconds after which a busy one is
-PROBES: Final = 3  # that go unanswered until a path is dead
-PROBE_INTERVAL: Final = 0.05  # seconds between two probes at the least; twice the round trip else
-DOUBT_INTERVAL: Final = 0.01  # the same once another path to the same process has ended
+# A burst of losses must not swallow all probes, nor all answers: they are many, and spread out.
+SILENCE: Final = 1.6  # seconds without a packet after which an idle path is probed
+BUSY_SILENCE: Final = 0.6  # seconds after which a busy one is
+PROBES: Final = 16  # that go unanswered until a path is dead
+PROBE_INTERVAL: Final = 0.1  # seconds between two probes of an idle path
+BUSY_PROBE_INTERVAL: Final = 0.035  # seconds between two probes of a busy one
+EXPECTED: Final = 3.0  # seconds that a first packet may take
+DOUBTS: Final = 3  # probes, once another path to the same process has ended
+DOUBT_INTERVAL: Final = 0.01  # seconds between two of these; two round trips, if that is more
 PROBE: Final = Challenge(0)  # who lives answers it in the same turn
 _ALIVE: Final = Answer(PROBE.value)
 LARGEST_PACKET: Final = 1400  # bytes on datagrams, so that none is cut up on its way
@@ -563,6 +567,8 @@ class Path:
         self.owner.pathAwake(self)
 
     def _silence(self) -> float:
+        if self._sessions.current is None:
+            return EXPECTED
         return BUSY_SILENCE if self.heard < self._lastFrame + STILL_BUSY else SILENCE
 
     def deadline(self) -> float:
@@ -583,7 +589,7 @@ class Path:
         """
         doubted = self._doubts > 0
         if (doubted or now >= self.heard + self._silence()) and now >= self._probeAt:
-            if PROBES in {self._probes, self._doubts} or self._sessions.current is None:
+            if self._probes >= PROBES or self._doubts >= DOUBTS or self._sessions.current is None:
                 return False
             if doubted:
                 self._doubts += 1
@@ -616,8 +622,14 @@ class Path:
 
     def _probe(self, now: float) -> None:
         self._probes += 1
-        interval = max(DOUBT_INTERVAL, self.quality.remoteLag) if self._doubts else PROBE_INTERVAL
-        self._probeAt = now + max(interval, 2 * self.roundTrip)
+        if self._doubts:
+            interval = max(DOUBT_INTERVAL, self.quality.remoteLag, 2 * self.roundTrip)
+        else:
+            busy = self._silence() == BUSY_SILENCE
+            interval = BUSY_PROBE_INTERVAL if busy else PROBE_INTERVAL
+            if self._probes >= PROBES:  # the last answer needs its time, those before have it
+                interval = max(interval, 2 * self.roundTrip)
+        self._probeAt = now + interval
         if not self.blocked:
             self.sendMessage(PROBE)
             self.flush(now)

@@ -25,6 +25,7 @@ from bmff.wire.fastforward.path import (
     IDLE,
     LARGEST_PACKET,
     PROBE,
+    PROBES,
     Path,
     Traits,
 )
@@ -535,24 +536,37 @@ class MeasurementTests(PathTestCase):
                 self.there.path.packetReceived(packet, self.now)
             self.here.out.clear()
             probes = sum(message == PROBE for message in self.there.owner.messages)
-            self.assertLessEqual(probes, 3)
+            self.assertLessEqual(probes, PROBES)
 
     def test_idleDies(self) -> None:
         """
-        An idle path is dead when three probes after 3 s of silence go unanswered.
+        An idle path is dead 3.2 s after the last packet, when no probe was answered.
         """
         self.elapse(5, 0.01)
-        self.near(self.silence(), 3.15, 0.03)
-        self.assertEqual(self.there.owner.messages.count(PROBE), 3)
+        self.near(self.silence(), 3.2, 0.03)
+        self.assertEqual(self.there.owner.messages.count(PROBE), PROBES)
 
     def test_busyDies(self) -> None:
         """
-        A path with a call on it is dead when three probes after 1 s of silence go unanswered.
+        A path with a call on it is dead 1.16 s after the last packet, when no probe was answered.
         """
         self.elapse(5, 0.01)
+        self.there.path.measure(self.now)
+        self.carry()
         self.here.path.sendFrame(0, self.frames(1)[0])
         self.here.path.flush(self.now)
-        self.near(self.silence(), 1.15, 0.03)
+        self.near(self.silence(), 1.16, 0.03)
+
+    def test_beginsDead(self) -> None:
+        """
+        That an idle path is dead is found within 0.6 s after a call has begun on it.
+        """
+        self.elapse(5, 0.01)
+        begun = self.now = self.here.path.heard + 1.0
+        self.here.path.sendFrame(0, self.frames(1)[0])
+        self.here.path.flush(begun)
+        self.silence()
+        self.near(self.now - begun, 0.56, 0.03)
 
     def test_answered(self) -> None:
         """
