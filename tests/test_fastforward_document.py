@@ -124,6 +124,8 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "loss above which frames are sent twice": (quality, "REDUNDANT_ABOVE"),
     "loss below which that ends": (quality, "REDUNDANT_BELOW"),
     "loss has to be below for": (quality, "REDUNDANT_TIME"),
+    "between looks at sessions to be renewed": (fastforward, "RENEWAL"),
+    "path left that is still read": (fastforward, "LEFT"),
     "own standstill after which the wait begins anew": (fastforward, "STALL"),
     "packet on datagrams": (path, "LARGEST_PACKET"),
     "packet on connections": (path, "LARGEST_STREAM_PACKET"),

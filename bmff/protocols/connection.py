@@ -121,6 +121,7 @@ class Connection:
         self.closed = False
         self.handshake: InitiatorHandshake | None = None
         self.made = owner.now()
+        self.needless = inf  # when it is to be closed, as the link has better ones
         self.keyGone = inf  # when its key was found missing
         self._owner = owner
         self._cookie: bytes | None = None

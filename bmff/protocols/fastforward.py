@@ -39,6 +39,8 @@ TICK: Final = 0.005  # seconds
 DUPLICATE: Final = 60.0  # seconds within which a boot ID that was replaced must not come back
 KEY_GRACE: Final = 10.0  # seconds that a session outlives its key's removal
 MOST_CONNECTIONS: Final = 4096
+RENEWAL: Final = 0.5  # seconds between two looks at which sessions are to be renewed
+LEFT: Final = 0.2  # seconds, and two round trips, that a path is read which nobody needs any more
 STALL: Final = 1.5  # seconds between two rings of the alarm at which this process was not there
 
 
@@ -142,6 +144,7 @@ class FastForward:
         self._wallClock = wallClock
         self._lastWall = 0
         self._rang = clock.seconds()
+        self._renewAt = -inf
         self._stopped = False
         self._byIndex: dict[int, Connection] = {}
         self._replaced: dict[tuple[int, int], float] = {}
@@ -355,9 +358,14 @@ class FastForward:
         for one in mine:
             if one not in kept.values():
                 one.close("the other end's connection stays")
+        for one in (best, *others[:1]):
+            one.needless = inf
         if self.nodeID < link.node:  # one end decides, so that two do not close each other's
+            now = self.now()
             for one in others[1:]:
-                self._refuse(one, "not needed any more", self.now())
+                assert one.path is not None
+                # What is on its way there is still to be read.
+                one.needless = min(one.needless, now + LEFT + 2 * one.path.roundTrip)
 
     def reconsider(self, node: int) -> None:
         """
@@ -609,7 +617,12 @@ class FastForward:
         for connection in tuple(self.connections):
             if not connection.closed and now >= connection.deadline():
                 connection.timeout(now)
-            self._renew(connection, now)
+        if now >= self._renewAt:
+            self._renewAt = now + RENEWAL
+            for connection in tuple(self.connections):
+                if now >= connection.needless:
+                    self._refuse(connection, "not needed any more", now)
+                self._renew(connection, now)
         for link in tuple(self.links.values()):
             if now >= link.deadline():
                 link.timeout(now)

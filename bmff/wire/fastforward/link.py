@@ -195,16 +195,24 @@ class Link:
         From now on L{path} carries the link.
         """
         before, self.path = self.path, path
-        if before is not None and before not in self._former:
-            self._former.append(before)
+        if before is not None and before is not path:
+            self._leave(before)
         self._sender.pathChanged()
+
+    def _leave(self, path: Path) -> None:
+        """
+        A path carries the link no longer: what it has not sent goes out on the one that does.
+        """
+        if path not in self._former:
+            self._former.append(path)
+        if self.path is not None:
+            self.path.giveFrames(path.takeFrames())
 
     def pathLost(self, path: Path, now: float) -> None:
         """
         A path has ended, and the link goes on: what was under way on it is asked for again.
         """
-        if path not in self._former:
-            self._former.append(path)
+        self._leave(path)
         if self.heardOn is path and self.path is not None:
             self.pathHeard(self.path, now)
 

@@ -304,6 +304,21 @@ class Path:
             return None
         return session.seal((int(now * 1e6) & _MASK).to_bytes(TIME_SIZE, "big") + message.encode())
 
+    def takeFrames(self) -> list[bytes]:
+        """
+        The frames that have not left, for another path to send.
+        """
+        frames = [frame for _, frame in self._waiting.take()] + self._frames
+        self._frames = []
+        return frames
+
+    def giveFrames(self, frames: list[bytes]) -> None:
+        """
+        Queue frames that another path has not sent, before all others.
+        """
+        self._frames[:0] = frames
+        self._important = True
+
     @property
     def queued(self) -> bool:
         """

@@ -328,3 +328,102 @@ class MessageTests(LinkTestCase):
             self.now += 0.01
         self.assertGreater(len(self.there.watcher.told), 500)
         self.assertGreater(sum(self.there.link.dropped.values()), 500)
+
+
+class ChangeTests(LinkTestCase):
+    """
+    Another path carries the link than before.
+    """
+
+    def second(self) -> tuple[Path, Path]:
+        """
+        One more path between the ends, over a reliable transport.
+        """
+        one, other = b"y" * 32, b"z" * 32
+        tcp = Traits("tcp", reliable=True, trusted=False)
+        near = Path(self.here.link, tcp, "", lambda data: not self.full and self.take(data), 0.0)
+        far = Path(self.there.link, tcp, "", lambda data: True, 0.0)
+        far.expectSession(Session(one, other, 11, 12, initiator=False, now=0.0))
+        near.useSession(Session(other, one, 12, 11, initiator=True, now=0.0), 0.0)
+        self.far = far
+        return near, far
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.full = False
+        self.way: list[bytes] = []
+        self.heard: list[int] = []
+        self.carry()
+        self.there.link.takeFrame = lambda frame, now: self.heard.append(frame.sequence)
+        self.frames = list(voiceCall(source=5, destination=91, stream=9))
+
+    def take(self, data: bytes) -> bool:
+        self.way.append(data)
+        return True
+
+    def deliver(self) -> None:
+        """
+        What was sent on the second path arrives.
+        """
+        way, self.way = self.way, []
+        for packet in way:
+            self.far.packetReceived(packet, self.now)
+
+    def test_waiting(self) -> None:
+        """
+        Frames that wait for a transport which is full leave on the path that takes over.
+        """
+        near, _ = self.second()
+        self.here.link.usePath(near)
+        self.deliver()
+        self.full = True
+        for index, frame in enumerate(self.frames[:5]):
+            self.here.link.sendFrame(index, frame)
+            self.here.link.flush(self.now)
+        self.assertEqual(self.heard, [])
+        self.here.link.usePath(self.here.path)
+        self.here.link.sendFrame(5, self.frames[5])
+        self.carry()
+        self.assertEqual(self.heard, [*range(6)])
+
+    def test_rest(self) -> None:
+        """
+        What was under way on a path that is left is sent again on the next one, and comes before
+        what follows it.
+        """
+        near, _ = self.second()
+        self.here.link.usePath(near)
+        for index, frame in enumerate(self.frames[:10]):
+            self.here.link.sendFrame(index, frame)
+            self.here.link.flush(self.now)
+            if index == 5:
+                self.deliver()
+        self.way.clear()  # the connection is gone, and the rest with it
+        self.here.link.usePath(self.here.path)
+        self.here.link.sendFrame(10, self.frames[10])
+        self.carry()
+        self.assertEqual(self.heard, [*range(11)])
+        self.assertEqual(self.here.path.packetsRepeated, 4)
+
+    def test_largeRest(self) -> None:
+        """
+        A packet of a reliable transport that was larger than a datagram may be is sent again in
+        pieces that fit.
+        """
+        near, _ = self.second()
+        self.here.link.usePath(near)
+        self.here.link.sendFrame(0, self.frames[0])
+        self.here.link.flush(self.now)
+        self.deliver()
+        for index, frame in enumerate(self.frames[1:60], 1):
+            self.here.link.sendFrame(index, frame)
+        self.here.link.flush(self.now)
+        self.way.clear()
+        self.here.link.usePath(self.here.path)
+        self.here.link.sendFrame(60, self.frames[60])
+        self.here.out.clear()
+        sizes: list[int] = []
+        self.here.path._send = lambda data: sizes.append(len(data)) or self.here._send(data)  # type: ignore[func-returns-value]
+        self.carry()
+        self.assertEqual(self.heard, [*range(61)])
+        self.assertLessEqual(max(sizes), 1400)
