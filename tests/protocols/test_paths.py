@@ -293,3 +293,44 @@ class LossTests(PathTestCase):
         self.run_(1.0)
         self.assertGreater(len(self.lateness), heard + 20)
         self.assertEqual(self.here.happened(LinkEnded), [])
+
+
+class OutageTests(PathTestCase):
+    """
+    Where there is no other path.
+    """
+
+    def test_comesBack(self) -> None:
+        """
+        A link whose only path lets nothing through for 5 s ends, and comes back by itself within
+        3 s; what is said from then on is heard.
+        """
+        self.network.loss = 1.0
+        self.talk()
+        self.run_(5.0)
+        for node in (self.here, self.there):
+            self.assertEqual(node.fastForward.links, {})
+        self.network.loss = 0.0
+        self.run_(3.0)
+        self.assertEqual(self.over(), ("udp", "udp"))
+        self.run_(5.0)
+        calls = self.talk(4)
+        for node, other in ((self.here, self.there), (self.there, self.here)):
+            node.outlet.heard.clear()
+            self._listen(node, other)
+        self.lateness.clear()
+        self.run_(3.0)
+        self.assertWhole(calls)
+
+    def test_shortOutage(self) -> None:
+        """
+        An outage of half a second ends nothing.
+        """
+        self.talk()
+        self.run_(2.0)
+        self.network.loss = 1.0
+        self.run_(0.5)
+        self.network.loss = 0.0
+        self.run_(9.0)
+        for node in (self.here, self.there):
+            self.assertEqual(node.happened(LinkEnded), [])
