@@ -145,15 +145,15 @@ def counters(end: End) -> Counter[str]:
     found: Counter[str] = Counter()
     found["received"] = host.port.received
     found["kernel drops"] = host.port.kernelDrops
-    found["accepted"] = fastForward._responder.accepted
-    found["cookies demanded"] = fastForward._responder.cookiesDemanded
+    found["accepted"] = fastForward.handshakes._responder.accepted
+    found["cookies demanded"] = fastForward.handshakes._responder.cookiesDemanded
     found["links"] = len(fastForward.links)
     found["connections"] = len(fastForward.connections)
     found["failed"] = host.port.failed + host.failed
     paths = [link.path for link in fastForward.links.values() if link.path is not None]
     found["frames dropped"] = sum(path.framesDropped for path in paths)
     found["router dropped"] = sum(end.router.dropped.values())
-    for reason, count in (fastForward.handshakesRefused + fastForward.dropped).items():
+    for reason, count in (fastForward.handshakes.refused + fastForward.dropped).items():
         found[f"refused: {reason}"] = count
     return found
 

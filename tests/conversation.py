@@ -29,8 +29,9 @@ from bmff.wire.fastforward.messages import (
     encodeFrame,
 )
 from bmff.wire.fastforward.noise import Keys
-from bmff.wire.fastforward.path import PROBE, Path, Traits
+from bmff.wire.fastforward.path import Path, Traits
 from bmff.wire.fastforward.prologue import Prologue
+from bmff.wire.fastforward.pulse import PROBE
 from bmff.wire.fastforward.session import Session
 
 CHALLENGE = 0x0123456789ABCDEF

@@ -25,8 +25,8 @@ from bmff.wire.fastforward.messages import (
     Copies,
     Missing,
 )
-from bmff.wire.fastforward.path import PROBE
 from bmff.wire.fastforward.prologue import Prologue
+from bmff.wire.fastforward.pulse import PROBE
 from bmff.wire.fastforward.session import HEADER_SIZE, TAG_SIZE, Session
 from tests.pcaps import PORT, ethernet, ipv4, ipv6, pcap, tcp
 from tests.wire.fastforward.handshakes import (

@@ -28,7 +28,7 @@ from bmff.wire.fastforward.messages import (
     Segment,
     encodeFrame,
 )
-from bmff.wire.fastforward.path import PROBE
+from bmff.wire.fastforward.pulse import PROBE
 from bmff.wire.fastforward.session import HEADER_SIZE
 from tests.pcaps import ipv4, pcap
 from tests.wire.fastforward.handshakes import INDEX, HandshakeCase

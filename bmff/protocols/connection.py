@@ -34,16 +34,36 @@ CHALLENGE_INTERVAL: Final = 0.25  # seconds
 _DATA: Final = bytes((DATA,))
 
 
+class HandshakeMaker(Protocol):
+    """
+    Makes the handshakes that this end begins, see L{bmff.protocols.handshakes.Handshakes}.
+    """
+
+    def begin(self, connection: Connection, keyID: str, key: PreSharedKey) -> InitiatorHandshake:
+        """
+        A first one.
+        """
+
+    def renew(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
+        """
+        The same begun anew.
+        """
+
+
 class ConnectionOwner(Protocol):
     """
     The node's side of all connections, L{bmff.protocols.fastforward.FastForward}.
 
     @ivar nodeID: this node's.
+    @ivar handshakes: makes those that a connection begins.
     @ivar dropped: packets that had no effect, by reason.
     """
 
     nodeID: int
     dropped: Counter[str]
+
+    @property
+    def handshakes(self) -> HandshakeMaker: ...
 
     def now(self) -> float:
         """
@@ -53,18 +73,6 @@ class ConnectionOwner(Protocol):
     def turnEnded(self) -> None:
         """
         All that was read at once has been dealt with.
-        """
-
-    def makeHandshake(
-        self, connection: Connection, keyID: str, key: PreSharedKey
-    ) -> InitiatorHandshake:
-        """
-        A handshake that this end begins.
-        """
-
-    def renewHandshake(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
-        """
-        The same begun anew.
         """
 
     def initiationReceived(self, data: bytes, connection: Connection, now: float) -> None:
@@ -223,7 +231,7 @@ class Connection:
         @return: fires when there is one, fails with L{TransportUnavailable}.
         """
         self._established = Deferred(lambda _: self.close("given up"))
-        self.handshake = self._owner.makeHandshake(self, keyID, key)
+        self.handshake = self._owner.handshakes.begin(self, keyID, key)
         self._giveUpAt = now + GIVE_UP
         self._pause = REPEAT
         self._sendInitiation(now)
@@ -272,7 +280,7 @@ class Connection:
             if waiting is not None:
                 waiting.errback(TransportUnavailable("no answer to the handshake"))
         elif self.handshake is not None and now >= self._repeatAt:
-            self.handshake = self._owner.renewHandshake(self.handshake)
+            self.handshake = self._owner.handshakes.renew(self.handshake)
             self._sendInitiation(now)
         path = self.path
         if path is not None and now >= path.deadline() and not path.timeout(now):

@@ -21,18 +21,15 @@ from bmff.errors import ProtocolError, TransportUnavailable
 from bmff.ibmff import IAcceptor, IConversation, ITransport
 from bmff.protocols.alarm import Alarm
 from bmff.protocols.connection import Connection
+from bmff.protocols.handshakes import Handshakes, KeyRing
 from bmff.wire.fastforward.handshake import (
     INITIATION,
     CookieDemanded,
     Established,
-    HandshakeResponder,
-    InitiatorHandshake,
-    PreSharedKey,
 )
 from bmff.wire.fastforward.link import Link, LinkWatcher, NodeState
 from bmff.wire.fastforward.messages import Goodbye
 from bmff.wire.fastforward.path import Path, Traits
-from bmff.wire.fastforward.prologue import Prologue
 from bmff.wire.fastforward.session import DATA, Session
 
 TICK: Final = 0.005  # seconds
@@ -42,17 +39,6 @@ MOST_CONNECTIONS: Final = 4096
 RENEWAL: Final = 0.5  # seconds between two looks at which sessions are to be renewed
 LEFT: Final = 0.2  # seconds, and two round trips, that a path is read which nobody needs any more
 STALL: Final = 1.5  # seconds between two rings of the alarm at which this process was not there
-
-
-class KeyRing(Protocol):
-    """
-    The keys of links.
-    """
-
-    def fastForwardKey(self, keyID: str) -> PreSharedKey | None:
-        """
-        The key under an id.
-        """
 
 
 class LinkKeeper(LinkWatcher, Protocol):
@@ -103,6 +89,7 @@ class FastForward:
 
     @ivar nodeID: this node's.
     @ivar bootID: this process's, 64 random bits.
+    @ivar handshakes: those that are begun and let in.
     @ivar transports: by name.
     @ivar links: by node ID.
     @ivar dropped: packets that had no effect, by reason.
@@ -129,7 +116,6 @@ class FastForward:
         @param wallClock: seconds since 1970, for the time stamps of handshakes alone.
         """
         self.nodeID = nodeID
-        self.bootID = int.from_bytes(os.urandom(8), "big")
         self.transports: Mapping[str, ITransport] = {}
         self.links: dict[int, Link] = {}
         self.dropped: Counter[str] = Counter()
@@ -137,24 +123,15 @@ class FastForward:
         self.turnEnded = turnEnded
         self.keyLog: Callable[[Established], None] | None = None
         self._clock = clock
-        self._environment = environment
         self._keys = keys
         self._state = state
         self._keeper = keeper
-        self._wallClock = wallClock
-        self._lastWall = 0
         self._rang = clock.seconds()
         self._renewAt = -inf
         self._stopped = False
-        self._byIndex: dict[int, Connection] = {}
         self._replaced: dict[tuple[int, int], float] = {}
-        self._responder = HandshakeResponder(
-            nodeID=nodeID,
-            environment=environment,
-            keys=keys.fastForwardKey,
-            bootID=self.bootID,
-            secret=os.urandom(32),
-        )
+        self.handshakes = Handshakes(nodeID, environment, keys, wallClock)
+        self.bootID = self.handshakes.bootID
         self._alarm = Alarm(clock, self.deadline, self._due, TICK)
 
     def now(self) -> float:
@@ -162,13 +139,6 @@ class FastForward:
         Monotonic seconds.
         """
         return self._clock.seconds()
-
-    @property
-    def handshakesRefused(self) -> Counter[str]:
-        """
-        Initiations that were refused, by reason.
-        """
-        return self._responder.dropped
 
     # Making paths.
 
@@ -205,37 +175,6 @@ class FastForward:
             self._rang = self.now()
         self.connections.append(connection)
 
-    def makeHandshake(
-        self, connection: Connection, keyID: str, key: PreSharedKey
-    ) -> InitiatorHandshake:
-        """
-        A handshake that this end begins on a connection.
-        """
-        prologue = Prologue(
-            self._environment,
-            self.nodeID,
-            connection.node,
-            keyID,
-            connection.transport.name,
-        )
-        return InitiatorHandshake(
-            prologue,
-            key,
-            index=self._newIndex(),
-            bootID=self.bootID,
-            wall=self._wall(),
-            ephemeral=os.urandom(32),
-            trusts=connection.transport.trusted,
-        )
-
-    def renewHandshake(self, handshake: InitiatorHandshake) -> InitiatorHandshake:
-        """
-        The same begun anew, as its response may be lost.
-        """
-        return handshake.renewed(
-            index=self._newIndex(), wall=self._wall(), ephemeral=os.urandom(32)
-        )
-
     def establish(
         self, connection: Connection, established: Established, initiator: bool, now: float
     ) -> None:
@@ -271,24 +210,10 @@ class FastForward:
             path.useSession(session, now)
         else:
             path.expectSession(session)
-        self._index(connection)
+        self.handshakes.index(connection)
         if initiator and not connection.up:
             self.pathProved(connection, now)
         self._alarm.rearm()
-
-    def _index(self, connection: Connection) -> None:
-        """
-        Find a connection by the sessions that it reads, and by no others.
-        """
-        indexes: frozenset[int] = frozenset()
-        if not connection.closed:
-            for path in (connection.path, connection.pending):
-                indexes |= frozenset(path.indexes if path is not None else ())
-        for index in connection.indexes - indexes:
-            self._byIndex.pop(index, None)
-        for index in indexes:
-            self._byIndex[index] = connection
-        connection.indexes = indexes
 
     def _linkFor(self, connection: Connection, bootID: int, now: float) -> Link:
         """
@@ -400,7 +325,7 @@ class FastForward:
                 self._strange(data, conversation, now)
                 return
             if kind == DATA and len(data) > 5:
-                connection = self._byIndex.get(int.from_bytes(data[1:5], "big"))
+                connection = self.handshakes.find(int.from_bytes(data[1:5], "big"))
                 if connection is not None and not connection.closed:
                     self._strayData(data, connection, conversation, now)
                     return
@@ -421,7 +346,7 @@ class FastForward:
         Somebody unknown begins a handshake.
         """
         try:
-            admitted = self._responder.admit(data, conversation.key, now, conversation.name)
+            admitted = self.handshakes.admit(data, conversation.key, now, conversation.name)
         except ProtocolError:
             return  # the responder has counted it
         if isinstance(admitted, CookieDemanded):
@@ -434,9 +359,7 @@ class FastForward:
         # Only the opened connection says whether it is trusted, and the answer has to say so.
         connection.transport = transport = conversation.open(connection)
         try:
-            accepted = self._responder.respond(
-                admitted, self._newIndex(), os.urandom(32), transport.trusted
-            )
+            accepted = self.handshakes.respond(admitted, transport.trusted)
         except ProtocolError:
             transport.loseConnection()
             return  # the responder has counted it
@@ -454,13 +377,11 @@ class FastForward:
             return
         transport = connection.transport
         try:
-            admitted = self._responder.admit(data, transport.remote.encode(), now, transport.name)
+            admitted = self.handshakes.admit(data, transport.remote.encode(), now, transport.name)
             if isinstance(admitted, CookieDemanded):
                 transport.sendPacket(admitted.answer)
                 return
-            accepted = self._responder.respond(
-                admitted, self._newIndex(), os.urandom(32), transport.trusted
-            )
+            accepted = self.handshakes.respond(admitted, transport.trusted)
         except ProtocolError:
             return  # the responder has counted it
         if accepted.prologue.initiator != connection.node:
@@ -514,7 +435,7 @@ class FastForward:
         connection.ended(reason)
         if connection in self.connections:
             self.connections.remove(connection)
-        self._index(connection)
+        self.handshakes.index(connection)
         link, path = connection.link, connection.path
         if link is None or path is None or self.links.get(link.node) is not link:
             return
@@ -672,16 +593,3 @@ class FastForward:
             meant = connection.keyID != keyID and before in {None, connection.keyID}
             if meant and connection.up and key.proves(connection.node):
                 connection.rekey(keyID, key, now)
-
-    def _wall(self) -> int:
-        """
-        A time stamp for a handshake, greater than any before.
-        """
-        self._lastWall = max(int(self._wallClock() * 1e6), self._lastWall + 1)
-        return self._lastWall
-
-    def _newIndex(self) -> int:
-        while True:
-            index = int.from_bytes(os.urandom(4), "big")
-            if index not in self._byIndex:
-                return index

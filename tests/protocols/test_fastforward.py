@@ -239,7 +239,7 @@ class LinkTests(FastForwardTestCase):
         self.advance(2)
         self.assertLinked(here, there)
         for one in (here, there):
-            self.assertLess(len(one.fastForward._byIndex), 10)
+            self.assertLess(len(one.fastForward.handshakes._byIndex), 10)
 
     def test_lossSeeds(self) -> None:
         """
@@ -473,7 +473,7 @@ class KeyTests(FastForwardTestCase):
         """
         self.assertEqual(node.fastForward.links, {})
         self.assertEqual(node.fastForward.connections, [])
-        self.assertEqual(set(node.fastForward.handshakesRefused), {reason})
+        self.assertEqual(set(node.fastForward.handshakes.refused), {reason})
 
     def test_sharedKey(self) -> None:
         """
@@ -495,7 +495,7 @@ class KeyTests(FastForwardTestCase):
         self.advance(6)
         self.failureResultOf(attempt, TransportUnavailable)
         self.refused(there, "identity")
-        self.assertEqual(there.fastForward.handshakesRefused["identity"], 4)
+        self.assertEqual(there.fastForward.handshakes.refused["identity"], 4)
 
     def test_notListedHere(self) -> None:
         """

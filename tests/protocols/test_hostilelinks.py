@@ -210,9 +210,9 @@ class HostileTests(FastForwardTestCase):
         self.assertEqual(here.happened(LinkEnded) + there.happened(LinkEnded), [])
         ff = there.fastForward
         self.assertEqual((len(ff.connections), len(ff.links)), (1, 1))
-        self.assertLess(len(ff._byIndex), 10)
-        self.assertLess(len(ff._responder._timestamps), 10)
-        self.assertLess(len(ff.dropped) + len(ff.handshakesRefused) + len(path.dropped), 30)
+        self.assertLess(len(ff.handshakes._byIndex), 10)
+        self.assertLess(len(ff.handshakes._responder._timestamps), 10)
+        self.assertLess(len(ff.dropped) + len(ff.handshakes.refused) + len(path.dropped), 30)
         self.assertEqual(len(there.datagrams.paths), 1)
 
     def sentTo(self, node: VirtualNode) -> int:

@@ -265,9 +265,9 @@ class AgreementTests(FastForwardTestCase):
         path.sendPacket(covered + mac(macKey(psk, HERE), covered) + bytes(16))
         self.advance(0.1)
         self.assertEqual(inbox.lost, ["closed by the other end"])
-        self.assertEqual(node.fastForward.handshakesRefused["weak key"], 1)
+        self.assertEqual(node.fastForward.handshakes.refused["weak key"], 1)
         self.assertEqual((node.fastForward.connections, node.fastForward.links), ([], {}))
-        self.assertEqual(node.fastForward._byIndex, {})
+        self.assertEqual(node.fastForward.handshakes._byIndex, {})
 
 
 @implementer(IPathReceiver)

@@ -24,8 +24,6 @@ from bmff.wire.fastforward.messages import (
     FRAME_SIZE,
     HEAD_SIZE,
     TIME_SIZE,
-    Answer,
-    Challenge,
     Copies,
     Measurement,
     Message,
@@ -33,6 +31,7 @@ from bmff.wire.fastforward.messages import (
     decodeMessage,
     encodeFrame,
 )
+from bmff.wire.fastforward.pulse import ALIVE, PROBE, Pulse
 from bmff.wire.fastforward.quality import Quality
 from bmff.wire.fastforward.session import HEADER_SIZE, TAG_SIZE, Session
 from bmff.wire.fastforward.sessions import Sessions
@@ -40,18 +39,6 @@ from bmff.wire.fastforward.waiting import Waiting
 
 BUSY: Final = 0.25  # seconds between two measurements while a call is on
 IDLE: Final = 1.0  # seconds between two measurements else
-STILL_BUSY: Final = 1.0  # seconds after the last frame that a path counts as busy
-# A burst of losses must not swallow all probes, nor all answers: they are many, and spread out.
-SILENCE: Final = 1.6  # seconds without a packet after which an idle path is probed
-BUSY_SILENCE: Final = 0.6  # seconds after which a busy one is
-PROBES: Final = 16  # that go unanswered until a path is dead
-PROBE_INTERVAL: Final = 0.1  # seconds between two probes of an idle path
-BUSY_PROBE_INTERVAL: Final = 0.035  # seconds between two probes of a busy one
-EXPECTED: Final = 3.0  # seconds that a first packet may take
-DOUBTS: Final = 3  # probes, once another path to the same process has ended
-DOUBT_INTERVAL: Final = 0.01  # seconds between two of these; two round trips, if that is more
-PROBE: Final = Challenge(0)  # who lives answers it in the same turn
-_ALIVE: Final = Answer(PROBE.value)
 LARGEST_PACKET: Final = 1400  # bytes on datagrams, so that none is cut up on its way
 LARGEST_STREAM_PACKET: Final = 16_384  # bytes where the transport has no such limit
 SECOND_COPY: Final = 0.02  # seconds until a copy goes out alone, and what was sent is told
@@ -146,7 +133,7 @@ class Path:
 
     @ivar traits: its transport's.
     @ivar remote: the other end's address, for people and for the other end.
-    @ivar heard: when the last authentic packet came, monotonic seconds.
+    @ivar pulse: whether the other end lives.
     @ivar quality: what the other end's measurements say of it.
     @ivar arrivals: how evenly packets come.
     @ivar packetsSent: how many.
@@ -178,7 +165,7 @@ class Path:
         self.owner = owner
         self.traits = traits
         self.remote = remote
-        self.heard = now
+        self.pulse = Pulse(now)
         self.quality = Quality()
         self.arrivals = Arrivals()
         self.packetsSent = self.packetsReceived = self.framePackets = 0
@@ -203,12 +190,8 @@ class Path:
         self._again: list[Copies] = []  # go out with the next packet
         self._repaired = False  # whether a gap was closed by copies in this packet
         self._tellAt = inf  # when that and what was sent is told at the latest
-        self._lastFrame = -inf
         self._measureAt = inf
         self._lookAt = inf
-        self._probes = 0  # sent since something was heard
-        self._probeAt = -inf
-        self._doubts = 0  # probes sent of which the answer counts, and nothing else
 
     @property
     def session(self) -> Session | None:
@@ -232,6 +215,13 @@ class Path:
         return tuple(session.localIndex for session in self._sessions.read())
 
     @property
+    def heard(self) -> float:
+        """
+        When the last authentic packet came, monotonic seconds.
+        """
+        return self.pulse.heard
+
+    @property
     def roundTrip(self) -> float:
         """
         Seconds; 0 before it is known.
@@ -242,7 +232,7 @@ class Path:
         """
         Whether a call is on.
         """
-        return now < self._lastFrame + STILL_BUSY
+        return self.pulse.isBusy(now)
 
     # Sessions.
 
@@ -389,7 +379,7 @@ class Path:
             return False
         else:
             self.framesDropped += len(frames)
-        self._lastFrame = now
+        self.pulse.lastFrame = now
         self.sent.append((session.remoteIndex, counter, now, body))
         if not self._reliable:
             self._tellAt = now + SECOND_COPY
@@ -462,8 +452,9 @@ class Path:
             if session is self._sessions.following:
                 self._promote(session, now)
             self.packetsReceived += 1
-            self.heard = now
-            self._probes = 0
+            pulse = self.pulse
+            pulse.heard = now
+            pulse.probes = 0
             irregular = (
                 (highest < 0 or session.highest != highest + 1)
                 and not self._reliable
@@ -481,7 +472,7 @@ class Path:
                     if following > end:
                         raise ProtocolError("truncated frame")
                     self.framesReceived += 1
-                    self._lastFrame = now
+                    pulse.lastFrame = now
                     owner.frameReceived(
                         _indexAt(messages, at + 1)[0],
                         Frame(messages[at + 4 : at + 11], messages[at + 11 : following]),
@@ -550,8 +541,8 @@ class Path:
             self.owner.measured(self, message, now)
         elif isinstance(message, Copies):
             self._copiesReceived(message, now)
-        elif message == _ALIVE:
-            self._doubts = 0
+        elif message == ALIVE:
+            self.pulse.answered()
         elif message is not None:
             self.owner.messageReceived(self, message, now)
 
@@ -568,7 +559,7 @@ class Path:
                 self.arrivals.lost()
         frames = message.frames
         if frames:
-            self._lastFrame = now
+            self.pulse.lastFrame = now
         for at in range(0, len(frames), FRAME_SIZE):
             frame = Frame(frames[at + 4 : at + 11], frames[at + 11 : at + FRAME_SIZE])
             self.owner.frameReceived(_indexAt(frames, at + 1)[0], frame, now)
@@ -581,17 +572,11 @@ class Path:
         self._lookAt = now + AWAKE
         self.owner.pathAwake(self)
 
-    def _silence(self) -> float:
-        if self._sessions.current is None:
-            return EXPECTED
-        return BUSY_SILENCE if self.heard < self._lastFrame + STILL_BUSY else SILENCE
-
     def deadline(self) -> float:
         """
         When L{timeout} is to be called at the latest.
         """
-        silent = -inf if self._doubts else self.heard + self._silence()
-        due = min(self._measureAt, max(silent, self._probeAt))
+        due = min(self._measureAt, self.pulse.deadline(self._sessions.current is not None))
         if self.awake:
             due = min(due, self._lookAt)
         return due
@@ -602,12 +587,11 @@ class Path:
 
         @return: whether the path is alive.
         """
-        doubted = self._doubts > 0
-        if (doubted or now >= self.heard + self._silence()) and now >= self._probeAt:
-            if self._probes >= PROBES or self._doubts >= DOUBTS or self._sessions.current is None:
+        established = self._sessions.current is not None
+        if now >= self.pulse.deadline(established):
+            if self.pulse.isDead(established):
                 return False
-            if doubted:
-                self._doubts += 1
+            self.pulse.probed(now, self.roundTrip, self.quality.remoteLag)
             self._probe(now)
         if self.awake:
             self._look(now)
@@ -636,15 +620,6 @@ class Path:
         return any(session.gaps.missing for session in self._sessions.read())
 
     def _probe(self, now: float) -> None:
-        self._probes += 1
-        if self._doubts:
-            interval = max(DOUBT_INTERVAL, self.quality.remoteLag, 2 * self.roundTrip)
-        else:
-            busy = self._silence() == BUSY_SILENCE
-            interval = BUSY_PROBE_INTERVAL if busy else PROBE_INTERVAL
-            if self._probes >= PROBES:  # the last answer needs its time, those before have it
-                interval = max(interval, 2 * self.roundTrip)
-        self._probeAt = now + interval
         if not self.blocked:
             self.sendMessage(PROBE)
             self.flush(now)
@@ -654,15 +629,14 @@ class Path:
         Another path to the same process has ended: see at once whether this one lives. What is
         still on its way from there proves nothing.
         """
-        self._doubts = 1
+        self.pulse.doubt(now, self.roundTrip, self.quality.remoteLag)
         self._probe(now)
 
     def stalled(self, now: float) -> None:
         """
         This end has not looked for a while: what it has not heard says nothing.
         """
-        self.heard = now
-        self._probes = self._doubts = 0
+        self.pulse.stalled(now)
 
     def measure(self, now: float) -> None:
         """

@@ -24,11 +24,10 @@ from bmff.wire.fastforward.path import (
     BUSY,
     IDLE,
     LARGEST_PACKET,
-    PROBE,
-    PROBES,
     Path,
     Traits,
 )
+from bmff.wire.fastforward.pulse import PROBE, PROBES
 from bmff.wire.fastforward.session import LIFETIME, READ_AFTER, Session
 from bmff.wire.fastforward.sessions import MOST_OLD
 from bmff.wire.fastforward.waiting import LONGEST_WAIT, MOST_WAITING
@@ -311,7 +310,7 @@ class FullTests(PathTestCase):
         for stream in range(1, 500):
             frames = list(voiceCall(source=5, destination=91, stream=stream, superframes=1))
             self.send(frames, 0.02)
-            self.here.path.heard = self.now  # the other end talks all the time
+            self.here.path.pulse.heard = self.now  # the other end talks all the time
             self.here.path.timeout(self.now)
         self.relieve()
         self.assertLessEqual(len(self.there.owner.frames), 2 * MOST_WAITING)
