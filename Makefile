@@ -35,7 +35,7 @@ check: .venv/check.stamp ## style, types and layout
 	@$(BIN)/mypy
 	@$(BIN)/python -m twisted.trial --reporter text tests.test_layout
 
-bench: .venv/node.stamp ## every benchmark, a line of JSON each
+bench: .venv/bench.stamp ## every benchmark, a line of JSON each
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json; done
 
 soak: export BMFF_SOAK = 1
@@ -45,7 +45,7 @@ soak: test ## the tests with many more random cases
 	@$(INSTALL) --editable .
 	@touch $@
 
-.venv/test.stamp .venv/check.stamp: .venv/%.stamp: setup.cfg pyproject.toml | .venv/made.stamp
+.venv/test.stamp .venv/check.stamp .venv/bench.stamp: .venv/%.stamp: setup.cfg pyproject.toml | .venv/made.stamp
 	@$(INSTALL) --editable '.[$*]'
 	@touch $@
 

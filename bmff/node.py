@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
 from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python import usage
@@ -28,6 +29,7 @@ from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
+from bmff.systemd import SupervisionService, Supervisor, startEnvironment
 from bmff.web.controlservice import ControlService, makeStateFolder
 from bmff.web.counters import CountersView
 from bmff.web.links import LinksView
@@ -102,7 +104,8 @@ def makeService(options: Options) -> IService:
 
     # Twisted's own clock is the wall clock: a step of NTP would end every call.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    return TwistdNode(reactor, options.configuration, options.secrets)
+    supervisor = Supervisor.fromEnvironment(startEnvironment(), os.getpid())
+    return TwistdNode(reactor, options.configuration, options.secrets, supervisor)
 
 
 class Node(MultiService):
@@ -110,6 +113,7 @@ class Node(MultiService):
     One node as a service; may be part of any Twisted application.
 
     @ivar configuration: what it was made from.
+    @ivar supervisor: what has started its process.
     @ivar events: what happens in it; watch them with C{events.watch}.
     @ivar router: who hears whom.
     @ivar turn: ends each turn.
@@ -119,12 +123,20 @@ class Node(MultiService):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, configuration: Configuration, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        secrets: Secrets,
+        supervisor: Supervisor | None = None,
+    ) -> None:
         """
         @param reactor: its clock ought to be monotonic.
+        @param supervisor: what may have opened sockets for the node.
         """
         super().__init__()
         self.configuration = configuration
+        self.supervisor = supervisor or Supervisor()
         journal = Journal(configuration.network)
         self.events = Events(journal.watcherFailed)
         self.events.watch(journal)
@@ -169,7 +181,7 @@ class Node(MultiService):
             os.urandom(32),
             peerTimeout=homebrew.peerTimeout,
         )
-        service = HomeBrewService(reactor, master, self.router, homebrew)
+        service = HomeBrewService(reactor, master, self.router, homebrew, self.supervisor)
         service.setServiceParent(self)
         self._ports = service.ports
         watch = SecretsWatch(secrets, master)
@@ -206,8 +218,39 @@ class Node(MultiService):
 class TwistdNode(Node):
     """
     A node that is all that its process runs: a start that cannot succeed ends it with one plain
-    line and exit code 1, no traceback.
+    line and exit code 1, no traceback. What has started the process is told how it is.
     """
+
+    def __init__(
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        secrets: Secrets,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        super().__init__(reactor, configuration, secrets, supervisor)
+        ready: Deferred[None] = succeed(None) if self.links is None else self.links.started
+        SupervisionService(
+            reactor,
+            self.supervisor,
+            ready,
+            self.describe,
+            lambda: [port.descriptor for port in self._ports],
+        ).setServiceParent(self)
+
+    def describe(self) -> str:
+        """
+        Where this node is reached, as one line for people.
+        """
+        parts = [f"{Address(port.host, port.port)}" for port in self._ports]
+        said = [f"hotspots log in at {', '.join(parts)}"] if parts else []
+        if self.links is not None:
+            said.append(
+                f"other nodes reach it at port {self.links.port}"
+                if self.links.port
+                else "no links to other nodes yet"
+            )
+        return f"node {self.configuration.network}: {'; '.join(said) or 'it has no stack'}"
 
     def privilegedStartService(self) -> None:
         """
@@ -244,8 +287,19 @@ class HomeBrewService(Service):
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, master: HomeBrew, router: Router, settings: Homebrew) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        master: HomeBrew,
+        router: Router,
+        settings: Homebrew,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        """
+        @param supervisor: what may have opened the sockets.
+        """
         self.ports: list[DatagramPort] = []
+        self._supervisor = supervisor or Supervisor()
         self._reactor = reactor
         self._master = master
         self._router = router
@@ -296,7 +350,12 @@ class HomeBrewService(Service):
 
     def _bind(self, endpoint: Address) -> None:
         receiver = self._master.port()
-        port = DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
+        inherited = self._supervisor.take(endpoint.host, endpoint.port)
+        port = (
+            DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
+            if inherited is None
+            else DatagramPort.adopt(self._reactor, inherited, receiver)
+        )
         receiver.transport = port
         self.ports.append(port)
 

@@ -17,6 +17,7 @@ from bmff.ctl.counters import CountersOptions
 from bmff.ctl.decrypt import DecryptOptions
 from bmff.ctl.hotspot import HotspotOptions
 from bmff.ctl.impair import ImpairOptions
+from bmff.ctl.instances.options import InstanceOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
 from bmff.ctl.path import PathOptions
@@ -53,6 +54,7 @@ class Options(usage.Options):
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
         ("decrypt", None, DecryptOptions, "Open the packets of links in a capture, for Wireshark."),
+        ("instance", None, InstanceOptions, "Add, remove or list the nodes of this host."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
         ("impair", None, ImpairOptions, "Be a bad path: carry datagrams, and lose and delay some."),
     ]

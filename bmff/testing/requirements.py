@@ -52,6 +52,7 @@ PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "chromium": _program("chromium"),
     "guest": _program("qemu-system-x86_64", "vng"),
     "mosquitto": _program("mosquitto"),
+    "systemd": _program("systemctl", "systemd-analyze"),
     "tarantool": _program("tarantool"),
     "tshark": _program("tshark"),
 }
