@@ -181,11 +181,16 @@ class Connection:
         if path is None:
             return
         path.packetReceived(data, now)
-        if path is self.pending and path.packetsReceived:
+
+    def proved(self, path: Path, now: float) -> None:
+        """
+        The other end of a path uses a session that it has begun, so it is who it says.
+        """
+        if path is self.pending:
             self.path, self.pending = path, None
             self.link = cast(Link, path.owner)
             self.up = False
-        if not self.up and path is self.path and path.packetsReceived and not self.closed:
+        if not self.up and path is self.path and not self.closed:
             self._owner.pathProved(self, now)
             self.settle()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from math import inf
 from typing import Final, Protocol
 
@@ -200,6 +201,7 @@ class FastForward:
             path.traits = traits  # the other end may think otherwise of us than before
         else:
             path = Path(link, traits, transport.remote, transport.sendPacket, now)
+            path.proved = partial(connection.proved, path)
             if initiator or connection.path is None:
                 connection.path, connection.pending = path, None
                 connection.link = link

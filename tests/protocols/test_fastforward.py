@@ -16,6 +16,7 @@ from bmff.events import (
 from bmff.ibmff import OverrideRow
 from bmff.testing.memory import MemoryPath
 from bmff.wire.fastforward.handshake import PreSharedKey
+from bmff.wire.fastforward.session import DATA
 from tests.protocols.fastforwardcase import FastForwardTestCase, VirtualNode, makeCall
 
 
@@ -194,6 +195,31 @@ class LinkTests(FastForwardTestCase):
         self.advance(5)
         self.assertLinked(here, there)
         self.assertEqual(here.happened(LinkEnded), [])
+
+    def test_firstPacketLost(self) -> None:
+        """
+        What a node tells when a link begins counts even if the packet before it is lost.
+        """
+        here = self.node(2501, start=False)
+        there = self.node(2502, start=False)
+        here.talk(here.peer(1), makeCall())
+        self.advance(6.0)
+        lost: list[bytes] = []
+        send = here.datagrams.send
+
+        def lose(data: bytes, address: bytes) -> bool:
+            if data[0] == DATA and not lost:
+                lost.append(data)
+                return True
+            return send(data, address)
+
+        here.datagrams.send = lose  # type: ignore[method-assign]
+        here.start()
+        self.advance(1.5)
+        self.assertEqual(len(lost), 1)
+        location = there.router.locations.get(2340001)
+        assert location is not None
+        self.assertIs(location.remote, there.cluster.remotes[2501])
 
     def test_goodbye(self) -> None:
         """

@@ -146,6 +146,8 @@ class Path:
     @ivar packetsRepaired: how many packets that were missing came as copies.
     @ivar blocked: whether the transport has refused a packet and takes none at the moment.
     @ivar awake: whether frames flow, or something is missing.
+    @ivar proved: called with the time when the other end uses a session that it has begun, before
+        what is in its packet is taken.
     @ivar sent: the packets that can be sent again: session, counter, time, frames.
     @ivar dropped: packets that had no effect, by reason.
     """
@@ -174,6 +176,7 @@ class Path:
         self.dropped: Counter[str] = Counter()
         self.blocked = False
         self.awake = False
+        self.proved: Callable[[float], None] | None = None
         self.sent: deque[tuple[int, int, float, bytes]] = deque(maxlen=KEPT)
         self._send = send
         self._reliable = traits.reliable
@@ -451,6 +454,8 @@ class Path:
             messages = session.open(packet)
             if session is self._sessions.following:
                 self._promote(session, now)
+                if self.proved is not None:  # before the messages: it says whose they are
+                    self.proved(now)
             self.packetsReceived += 1
             pulse = self.pulse
             pulse.heard = now
