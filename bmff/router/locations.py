@@ -5,7 +5,7 @@ Where radios were last heard, here or by another node.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bmff.router.call import Remote
@@ -59,9 +59,13 @@ class Locations:
         """
         known = self._locations.get(radioID)
         if known is not None and known.heard >= location.heard:
-            if known.heard > location.heard or known.remote is None or location.remote is None:
+            if known.remote is None or location.remote is None:
                 return
-            if known.remote.peerID < location.remote.peerID:
+            if known.remote.peerID == location.remote.peerID:
+                # What it passes on comes later than it was heard. Its link may have begun anew
+                # since then, so that what was known leads nowhere.
+                location = replace(location, heard=known.heard)
+            elif known.heard > location.heard or known.remote.peerID < location.remote.peerID:
                 return
         self.heard(radioID, location)
 

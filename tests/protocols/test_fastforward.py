@@ -221,6 +221,28 @@ class LinkTests(FastForwardTestCase):
         assert location is not None
         self.assertIs(location.remote, there.cluster.remotes[2501])
 
+    def test_locationsReturn(self) -> None:
+        """
+        A private call finds its radio after a link has ended and begun anew on a shorter way.
+        """
+        here, there = self.pair()
+        self.network.latency = 0.2
+        listener = here.peer(1, 91)
+        talker = there.peer(2)
+        self.advance(1.0)
+        there.talk(talker, makeCall(stream=5, superframes=2))
+        self.advance(7.0)
+        self.network.cut(here.host, there.host)
+        self.advance(5.0)
+        self.assertEqual(here.fastForward.links, {})
+        self.network.heal()
+        self.network.latency = 0.001
+        self.advance(10.0)
+        frames = makeCall(2340001, source=2340002, stream=6, superframes=2, private=1)
+        here.talk(listener, frames)
+        self.advance(3.0)
+        self.assertHeard(there, 2, frames)
+
     def test_goodbye(self) -> None:
         """
         A node that stops says so: the other's link ends at once, not after the silence.
