@@ -40,11 +40,15 @@ def isOverruled(own: Capabilities, other: Capabilities, lower: bool) -> bool:
     return bool(own.wish and other.wish and own.wish != other.wish and not lower)
 
 
-def rank(names: Collection[str], chosen: str) -> list[str]:
+def rank(names: Collection[str], chosen: str, current: str = "") -> list[str]:
     """
     The transports of a link's paths, the one to be used first, the one to fall back to next.
+
+    @param chosen: what is to carry the link; until it is there what carries it stays.
+    @param current: what carries it, empty when nothing does.
     """
+    first = chosen if chosen in names else current
     order = {name: place for place, name in enumerate(AUTOMATIC)}
-    ranked = sorted(names, key=lambda name: (name != chosen, order.get(name, len(order)), name))
+    ranked = sorted(names, key=lambda name: (name != first, order.get(name, len(order)), name))
     # What falls back is what the ways keep ready: another one would be made and given up in turn.
     return ranked[:1] + sorted(ranked[1:], key=lambda name: name != FALLBACK)

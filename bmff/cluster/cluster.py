@@ -286,7 +286,8 @@ class Cluster:
         """
         See L{bmff.protocols.fastforward.LinkKeeper}.
         """
-        return rank(transports, self.ways.chosen(link))
+        current = link.path.traits.name if link.path is not None else ""
+        return rank(transports, self.ways.chosen(link), current)
 
     def capabilitiesChanged(self, link: Link) -> None:
         """
