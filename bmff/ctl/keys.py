@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.python import usage
 
 from bmff.config import defaultState, loadConfiguration
+from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.keyfile import addKey, newKey, removeKey, useKey
 
 
@@ -28,7 +29,7 @@ class KeygenOptions(usage.Options):
         return 0
 
 
-class KeyOptions(usage.Options):
+class KeyOptions(AnyOrderOptions):
     """
     The options of C{bmffctl key}.
     """

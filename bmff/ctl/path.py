@@ -12,12 +12,13 @@ from typing import Any
 
 from twisted.python import usage
 
+from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.ctl.ask import NodeError, UnixConnection, ask, findSocket
 
 AUTO = "auto"
 
 
-class PathOptions(usage.Options):
+class PathOptions(AnyOrderOptions):
     """
     The options of C{bmffctl path}.
     """

@@ -5,10 +5,9 @@ C{bmffctl instance}: adds a node to this host, takes one away, lists them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from functools import partial
-from getopt import GetoptError, gnu_getopt
 from json import dumps
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +15,7 @@ from typing import Any, cast
 from twisted.python import usage
 
 from bmff.config import parseConfiguration
+from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.ctl.instances.folder import (
     HOTSPOTS_PORT,
     LINKS_PORT,
@@ -37,30 +37,10 @@ DRY = ["dry-run", "n", "say what would be done, and do nothing"]
 NO_SYSTEMD = ["no-systemd", None, "leave units alone"]
 
 
-class _Words(usage.Options):
+class _InstanceCommand(AnyOrderOptions):
     """
-    Options that may stand behind the number as well as before it.
+    What the commands on instances have in common.
     """
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """
-        Parse a command line.
-
-        @raise usage.UsageError: it cannot be understood.
-        """
-        try:
-            found, rest = gnu_getopt(list(options or ()), self.shortOpt, self.longOpt)
-        except GetoptError as error:
-            raise usage.UsageError(str(error)) from None
-        flags: list[str] = []
-        for name, value in found:
-            flags += [name, value] if self._takesValue(name) else [name]
-        super().parseOptions([*flags, "--", *rest])
-
-    def _takesValue(self, name: str) -> bool:
-        if name.startswith("--"):
-            return f"{name[2:]}=" in self.longOpt
-        return f"{name[1:]}:" in self.shortOpt
 
     @property
     def places(self) -> Places:
@@ -86,7 +66,7 @@ def _port(word: str) -> int:
     return int(word)
 
 
-class AddOptions(_Words):
+class AddOptions(_InstanceCommand):
     """
     The options of C{bmffctl instance add}.
     """
@@ -218,7 +198,7 @@ def instanceText(number: int, state: Path, hotspots: int | None, links: int) -> 
     return "\n".join(lines)
 
 
-class RemoveOptions(_Words):
+class RemoveOptions(_InstanceCommand):
     """
     The options of C{bmffctl instance remove}.
     """
@@ -271,7 +251,7 @@ class RemoveOptions(_Words):
         )
 
 
-class ListOptions(_Words):
+class ListOptions(_InstanceCommand):
     """
     The options of C{bmffctl instance list}.
     """
