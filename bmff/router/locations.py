@@ -59,13 +59,14 @@ class Locations:
         """
         known = self._locations.get(radioID)
         if known is not None and known.heard >= location.heard:
-            if known.remote is None or location.remote is None:
+            before, remote = known.remote, location.remote
+            if before is None or remote is None:
                 return
-            if known.remote.peerID == location.remote.peerID:
+            if before.peerID == remote.peerID:
                 # What it passes on comes later than it was heard. Its link may have begun anew
                 # since then, so that what was known leads nowhere.
                 location = replace(location, heard=known.heard)
-            elif known.heard > location.heard or known.remote.peerID < location.remote.peerID:
+            elif known.heard > location.heard or before.peerID < remote.peerID:
                 return
         self.heard(radioID, location)
 

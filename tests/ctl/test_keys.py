@@ -10,7 +10,6 @@ from typing import Any
 
 from tests.ctl.case import CtlTestCase
 
-
 SECRETS = '[homebrew]\nhotspots = "a password of some length"\n'
 
 
