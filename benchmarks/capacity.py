@@ -2,8 +2,9 @@
 How many frames a second one processor passes: seal, UDP, open, route, with a thousand calls on.
 
 The frames of a turn leave in one packet; how much that saves is shown by sending sixteen at once
-and one at a time. Beside it runs a bare loop of seal, send, receive and open with sixteen a packet,
-and one that does for each frame what OpenBridge servers do: recvfrom, HMAC-SHA1, struct, sendto.
+and one at a time. The same is done through shared memory, where nothing is sealed. Beside it runs a
+bare loop of seal, send, receive and open with sixteen a packet, and one that does for each frame
+what OpenBridge servers do: recvfrom, HMAC-SHA1, struct, sendto.
 All of it is in one process on one processor, in turn.
 """
 
@@ -23,6 +24,8 @@ from benchmarks._report import Report, arguments
 from bmff.cluster.remote import RemoteNode
 from bmff.dmr.frame import SLOT_2, VOICE_SYNC, Frame
 from bmff.router.router import Router
+from bmff.sockets.ring import SIZE, RingReader, RingWriter
+from bmff.sockets.sharedmemory import SharedMemory, makeMemory
 from bmff.wire.fastforward.interest import Interest
 from bmff.wire.fastforward.link import Link
 from bmff.wire.fastforward.path import Path, Traits
@@ -30,6 +33,8 @@ from bmff.wire.fastforward.session import Session
 
 CALLS = 1000
 MOST = 16  # frames a packet
+UDP = Traits("udp", reliable=False, trusted=False)
+SHM = Traits("shm", reliable=True, trusted=True)
 KEYS = (bytes(32), bytes(range(32)))
 ROUNDS_OF_CALLS = 20  # frames of each call in one round
 _OPENBRIDGE = struct.Struct(">4sB3s3sIB4s33s20s")
@@ -57,17 +62,23 @@ class Nobody:
 
 
 def makeEnd(
-    local: int, remote: int, keys: tuple[bytes, bytes], send: Callable[[bytes], bool]
+    local: int,
+    remote: int,
+    keys: tuple[bytes, bytes],
+    send: Callable[[bytes], bool],
+    traits: Traits = UDP,
 ) -> tuple[Router, Link, Path]:
     """
-    One end of a link whose session is there already.
+    One end of a link whose session is there already; nothing is sealed where that is needless.
     """
     router = Router(lambda event: None, talkLimit=0.0)
     watcher: Any = Nobody()
     link = Link(remote, 1, State(), watcher, 0.0, 1)
-    path = Path(link, Traits("udp", False, False), "", send, time.monotonic())
+    path = Path(link, traits, "", send, time.monotonic())
     link.usePath(path)
-    session = Session(*keys, local, remote, initiator=True, now=time.monotonic())
+    session = Session(
+        *keys, local, remote, initiator=True, now=time.monotonic(), sealed=not traits.trusted
+    )
     path.useSession(session, time.monotonic())
     node = RemoteNode(link, router)
     link.takeFrame = partial(router.route, node)
@@ -91,7 +102,7 @@ def frames(sequence: int) -> list[Frame]:
     ]
 
 
-def through(batch: int, first: int, sockets: Any, ends: Any) -> float:
+def through(batch: int, first: int, receive: Callable[[], Any], ends: Any) -> float:
     """
     Frames a second with L{batch} frames a packet.
 
@@ -99,7 +110,7 @@ def through(batch: int, first: int, sockets: Any, ends: Any) -> float:
     """
     numbers = range(first, first + ROUNDS_OF_CALLS)
     rounds = [frames(number) for number in numbers]
-    receiver, (path, router, far) = sockets[1], ends
+    path, router, far = ends
     before = router.framesRouted
     begin = time.perf_counter()
     for index, calls in zip(numbers, rounds, strict=True):
@@ -108,7 +119,7 @@ def through(batch: int, first: int, sockets: Any, ends: Any) -> float:
             for frame in calls[at : at + batch]:
                 path.sendFrame(index, frame)
             path.flush(now)
-            far.packetReceived(receiver.recv(2048), now)
+            far.packetReceived(receive(), now)
     seconds = time.perf_counter() - begin
     routed = int(router.framesRouted - before)
     if routed != CALLS * len(rounds):
@@ -155,6 +166,27 @@ def openBridge(sockets: Any) -> float:
     return count / (time.perf_counter() - begin)
 
 
+def makeRing() -> tuple[Callable[[bytes], bool], Callable[[], bytes | None]]:
+    """
+    What sends and what receives through shared memory.
+    """
+    descriptor = makeMemory(SIZE)
+    shared = SharedMemory(descriptor, SIZE)
+    os.close(descriptor)
+    writer = RingWriter(shared.memory, shared.words, 0)
+    reader = RingReader(shared.memory, shared.words, 0)
+
+    def send(data: bytes) -> bool:
+        return writer.put(data) is not None
+
+    def receive() -> bytes | None:
+        packet = reader.take()
+        reader.release()
+        return packet
+
+    return send, receive
+
+
 def main() -> None:
     """
     Measure and print.
@@ -168,12 +200,22 @@ def main() -> None:
     _, _, path = makeEnd(1, 2, KEYS, lambda data: bool(sender.sendto(data, to)))
     router, _, far = makeEnd(2, 1, (KEYS[1], KEYS[0]), lambda data: True)
     receiver.recv(2048)  # the first measurement
-    found: dict[str, list[float]] = {"16": [], "1": [], "bare": [], "openbridge": []}
+    put, take = makeRing()
+    _, _, inner = makeEnd(1, 2, KEYS, put, SHM)
+    innerRouter, _, innerFar = makeEnd(2, 1, (KEYS[1], KEYS[0]), lambda data: True, SHM)
+    take()
+    ways: dict[str, tuple[Callable[[], Any], Any]] = {
+        "": (partial(receiver.recv, 2048), (path, router, far)),
+        "shm ": (take, (inner, innerRouter, innerFar)),
+    }
+    found: dict[str, list[float]] = {
+        name: [] for name in ("16", "1", "shm 16", "shm 1", "bare", "openbridge")
+    }
     sequence = 0
     for turn in range(asked.rounds + 1):
         for batch in (MOST, 1):
-            pace = through(batch, sequence, (sender, receiver), (path, router, far))
-            found[str(batch)].append(pace)
+            for way, (receive, ends) in ways.items():
+                found[f"{way}{batch}"].append(through(batch, sequence, receive, ends))
             sequence += ROUNDS_OF_CALLS
         found["bare"].append(bare((sender, receiver)))
         found["openbridge"].append(openBridge((sender, receiver)))
@@ -187,9 +229,12 @@ def main() -> None:
             "udp": rate["16"] / rate["1"],
             "bare": rate["16"] / rate["bare"],
             "openbridge": rate["16"] / rate["openbridge"],
+            "shm/udp": rate["shm 16"] / rate["16"],
+            "shm/udp/1": rate["shm 1"] / rate["1"],
         },
         {f"frames a second, {name}": round(figure) for name, figure in rate.items()},
-        "one frame a packet (udp), a bare loop (bare), a plain OpenBridge loop (openbridge)",
+        "one frame a packet (udp), a bare loop (bare), a plain OpenBridge loop (openbridge),"
+        " UDP with as many frames a packet (shm/udp: sixteen, shm/udp/1: one)",
     ).show(asked.json)
 
 

@@ -162,8 +162,8 @@ def main() -> None:
     Measure and print.
     """
     asked = arguments(__doc__.strip().splitlines()[0], rounds=5, count=5000)
-    links: dict[str, list[float]] = {"udp": [], "unix": [], "tcp": []}
-    sockets: dict[str, list[float]] = {"udp": [], "seqpacket": []}
+    links: dict[str, list[float]] = {"udp": [], "unix": [], "tcp": [], "shm": []}
+    sockets: dict[str, list[float]] = {"udp": [], "seqpacket": [], "shmefd": []}
     with TemporaryDirectory() as folder:
         program = compileReference("pp", Path(folder))
         for _ in range(asked.rounds):
@@ -179,10 +179,13 @@ def main() -> None:
             "udp": hops["udp"] / bare["udp"],
             "unix": hops["unix"] / bare["seqpacket"],
             "tcp": hops["tcp"] / hops["udp"],
+            "shm": hops["shm"] / bare["shmefd"],
+            "shm/unix": hops["shm"] / hops["unix"],
         },
         {f"{name}, us": round(figure, 2) for name, figure in hops.items()}
         | {f"{name} in C, us": round(figure, 2) for name, figure in bare.items()},
-        "reference/pp.c: sendto and recvfrom (udp), SEQPACKET (unix); the sealed UDP link (tcp)",
+        "reference/pp.c: sendto and recvfrom (udp), SEQPACKET (unix), shared memory and an eventfd"
+        " (shm); the sealed UDP link (tcp), the UNIX link (shm/unix)",
     ).show(asked.json)
 
 

@@ -32,6 +32,7 @@ _TARGET: Final = re.compile(
     r"(?P<node>[1-9][0-9]{3,6})@(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))"
     r":(?P<port>[0-9]{1,5})"
 )
+_FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 
 
 class Address(NamedTuple):
@@ -159,6 +160,11 @@ def _slot(value: int) -> None:
         raise ValueError("must be 1 or 2: DMR has two time slots")
 
 
+def _fingerprint(value: str) -> None:
+    if not _FINGERPRINT.fullmatch(value):
+        raise ValueError("must be a fingerprint as bmffctl certificate shows it, 64 digits of hex")
+
+
 def _secretID(value: str) -> None:
     # The message does not quote it: someone may have put a password here.
     if not value.strip():
@@ -198,6 +204,7 @@ Statics: TypeAlias = Mapping[
     Annotated[int, _slot],
     tuple[Annotated[int, _talkgroup], ...],
 ]
+NodeID: TypeAlias = Annotated[int, Between(1000, 9_999_999, "(MCC and number, 4 to 7 digits)")]
 DynamicTimeout: TypeAlias = Annotated[float, Between(0, 86_400, "seconds")]
 
 
@@ -275,8 +282,14 @@ class FastForward:
     @ivar folder: where UNIX sockets are.
     @ivar trust: user IDs of this host that are trusted beside our own and root.
     @ivar keylog: the file that the keys of all sessions are written to, if any.
+    @ivar tls: whether links may run over TLS.
+    @ivar certificate: the file of this node's certificate for TLS; made when it is not there.
+    @ivar privateKey: the file of the certificate's private key.
+    @ivar fingerprints: those of other nodes' certificates, before what the registry says.
     """
 
+    certificate: Path
+    privateKey: Path
     port: Annotated[int, Between(1, 0xFFFF, "as a port")] | None = None
     listen: tuple[Annotated[str, _host], ...] = ("0.0.0.0", "::")
     key: SecretID = "group"
@@ -286,6 +299,10 @@ class FastForward:
     folder: Path = Path("/tmp")
     trust: tuple[Annotated[int, Between(0, LARGEST_ID, "as a user ID")], ...] = ()
     keylog: Path | None = None
+    tls: bool = False
+    fingerprints: Mapping[NodeID, Annotated[str, _fingerprint]] = attrs.field(
+        factory=dict, converter=_sealed
+    )
 
 
 @attrs.frozen
@@ -328,7 +345,7 @@ class Configuration:
     @ivar fastforward: the section of links to other nodes; L{None} when there are none.
     """
 
-    network: Annotated[int, Between(1000, 9_999_999, "(MCC and number, 4 to 7 digits)")]
+    network: NodeID
     state: Path
     secrets: Path
     web: Web
@@ -391,11 +408,29 @@ def _completed(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for section, key, name in (
         ("web", "socket", f"bmnode.{number}.sock"),
         ("registry", "file", "registry.sqlite"),
+        ("fastforward", "certificate", certificateName(number)),
+        ("fastforward", "private_key", privateKeyName(number)),
     ):
+        if section == "fastforward" and section not in table:
+            continue  # it would switch the stack on
         given = completed.get(section, {})
         if isinstance(given, dict):
             completed[section] = given if key in given else {**given, key: str(state / name)}
     return completed
+
+
+def certificateName(network: int) -> str:
+    """
+    The name of the file of a node's certificate in its state folder.
+    """
+    return f"fastforward.{network}.crt"
+
+
+def privateKeyName(network: int) -> str:
+    """
+    The name of the file of that certificate's private key.
+    """
+    return f"fastforward.{network}.key"
 
 
 def defaultState() -> Path:

@@ -7,16 +7,32 @@ is (reliable, ordered, trusted), and the link above switches its own parts by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
 from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
 from bmff.errors import TransportUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class TLSSettings:
+    """
+    Who a node is to those that reach it over TLS, and who they have to be.
+
+    @ivar certificate: the file of the node's certificate, PEM.
+    @ivar key: the file of its private key, PEM, which nobody else may read.
+    @ivar fingerprints: gives those of the certificates that are trusted at this moment, by node ID:
+        SHA-256 of the DER form, 64 small digits of hex.
+    """
+
+    certificate: str
+    key: str
+    fingerprints: Callable[[], Mapping[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +44,16 @@ class TransportSettings:
     @ivar hosts: numeric addresses to listen on, IPv4 and IPv6.
     @ivar folder: where UNIX sockets are.
     @ivar trust: user IDs that are trusted on this host beside our own and root.
+    @ivar tls: what TLS needs; L{None} where it is not wanted.
+    @ivar shared: what the transports of one node have in common, by any name that they agree on.
     """
 
     port: int
     hosts: tuple[str, ...] = ("0.0.0.0", "::")
     folder: str = "/tmp"
     trust: tuple[int, ...] = ()
+    tls: TLSSettings | None = None
+    shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,8 @@ class NodeRow:
     @ivar boot: its boot ID, 64 random bits, new at each start.
     @ivar pid: its process.
     @ivar seen: when it last said so, seconds since 1970.
+    @ivar fingerprint: that of its certificate, SHA-256 of the DER form as 64 small digits of hex;
+        empty when it has none.
     """
 
     node: int
@@ -55,6 +77,7 @@ class NodeRow:
     boot: int
     pid: int
     seen: float
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from bmff.ibmff import (
     ITransport,
     ITransportMaker,
     NodeRow,
+    TLSSettings,
     TransportSettings,
 )
 from bmff.keys import Secrets, checkStatus
@@ -37,6 +38,7 @@ from bmff.protocols.connection import Connection
 from bmff.protocols.fastforward import FastForward
 from bmff.protocols.homebrew import HomeBrewPort
 from bmff.protocols.turn import Turn
+from bmff.sockets.certificate import Certificate, makeCertificate
 from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.handshake import Established, PreSharedKey
 from bmff.wire.fastforward.keylog import LoggedSession
@@ -305,6 +307,7 @@ class LinkService(Service):
     @ivar transports: those that work here, by name.
     @ivar unavailable: why the others do not, by name.
     @ivar port: the node's number; 0 before the start.
+    @ivar certificate: what it shows over TLS; L{None} before the start and where that is off.
     @ivar started: fires when the node can be linked.
     """
 
@@ -323,7 +326,11 @@ class LinkService(Service):
         self.transports: dict[str, ITransport] = {}
         self.unavailable: dict[str, str] = {}
         self.started: Deferred[None] = Deferred()
+        self.certificate: Certificate | None = None
         self._keyLog: KeyLogFile | None = None
+        self._pinned = {
+            node: text.replace(":", "").lower() for node, text in settings.fingerprints.items()
+        }
         self._reactor = reactor
         self._settings = settings
         self._nodeID = configuration.network
@@ -367,8 +374,18 @@ class LinkService(Service):
         """
         Begin; L{started} fires when it is done.
 
-        @raise ConfigurationError: keys are to be written to a file that cannot be used.
+        @raise ConfigurationError: keys are to be written to a file that cannot be used, or
+            certificate or private key cannot be used.
         """
+        if self._settings.tls:
+            self.certificate = makeCertificate(
+                self._nodeID, self._settings.certificate, self._settings.privateKey
+            )
+            self._log.info(
+                "the certificate of node {node} has the fingerprint {fingerprint}",
+                node=self._nodeID,
+                fingerprint=self.certificate.fingerprint,
+            )
         if self._settings.keylog is not None:
             self._keyLog = KeyLogFile(self._settings.keylog)
             self.fastForward.keyLog = self._keyLog.write
@@ -431,7 +448,11 @@ class LinkService(Service):
         Take one number: UDP has to have it, the others may.
         """
         settings = TransportSettings(
-            port, self._settings.listen, str(self._settings.folder), self._settings.trust
+            port,
+            self._settings.listen,
+            str(self._settings.folder),
+            self._settings.trust,
+            self._tls(),
         )
         makers = sorted(getPlugins(ITransportMaker), key=lambda maker: maker.name != "udp")
         self.unavailable.clear()
@@ -445,6 +466,20 @@ class LinkService(Service):
                 self.unavailable[maker.name] = error.reason
             else:
                 self.transports[maker.name] = transport
+
+    def _tls(self) -> TLSSettings | None:
+        if self.certificate is None:
+            return None
+        settings = self._settings
+        return TLSSettings(str(settings.certificate), str(settings.privateKey), self.fingerprints)
+
+    def fingerprints(self) -> dict[int, str]:
+        """
+        The fingerprints of the certificates that are trusted now, by node ID: those of the
+        configuration, and those of the registry for nodes that it does not name.
+        """
+        rows = self.registry.nodes.values()
+        return {row.node: row.fingerprint for row in rows if row.fingerprint} | self._pinned
 
     def describeNodes(self) -> list[dict[str, Any]]:
         """
@@ -504,6 +539,7 @@ class LinkService(Service):
             self.fastForward.bootID,
             os.getpid(),
             time.time(),
+            self.certificate.fingerprint if self.certificate is not None else "",
         )
         self.registry.put(row).addErrback(self._notWritten)
 

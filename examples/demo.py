@@ -37,7 +37,7 @@ from bmff.sockets.datagrams import DatagramPort
 from bmff.wire.homebrew import Station
 from bmff.wire.homebrewclient import Client
 
-TRANSPORTS = ("udp", "tcp", "unix")
+TRANSPORTS = ("udp", "tcp", "tls", "unix", "shm")
 NODES = (25011, 25012)
 LOOPBACK = "127.0.0.1"
 TALKGROUP = 91
@@ -101,6 +101,7 @@ class Node:
             f'network = {number}\nstate = "{folder}"\n'
             f'[homebrew]\nlisten = ["{LOOPBACK}:{port}"]\nhang_time = 0.2\n'
             f'[fastforward]\nport = {link}\nlisten = ["{LOOPBACK}"]\nfolder = "{folder}"\n'
+            "tls = true\n"
             f'[web]\nsocket = "{self.socket}"\n'
         )
         self.log = (folder / f"{number}.log").open("ab")
@@ -176,7 +177,7 @@ async def overrides(reactor: Any, folder: Path, transport: str, links: list[int]
     registry = EmbeddedRegistry(reactor, folder / "registry.sqlite")
     await registry.start()
     for node, link in zip(NODES, links, strict=True):
-        address = "" if transport == "unix" else LOOPBACK
+        address = "" if transport in ("unix", "shm") else LOOPBACK
         await registry.put(OverrideRow(node, 0, transport, address, link))
     await registry.stop()
 

@@ -35,6 +35,7 @@ from bmff.wire.fastforward.handshake import Established
 from bmff.wire.fastforward.keylog import KeyLog, LoggedSession
 from bmff.wire.fastforward.noise import Keys
 from bmff.wire.homebrew import Station
+from tests.nodes import FASTEST
 
 PATIENCE = 15.0  # seconds; a busy machine takes longer than the promise
 
@@ -239,7 +240,7 @@ class LinkServiceTests(TestCase):
             first, second = self.services
             node = 25002
             await first.registry.put(OverrideRow(node, 0, "auto", "", 0))
-            await self.until(lambda: first.describeNodes()[0]["transport"] == "unix")
+            await self.until(lambda: first.describeNodes()[0]["transport"] == FASTEST)
             (described,) = first.describeNodes()
             self.assertEqual((described["override"], described["port"]), (False, second.port))
             await first.registry.put(OverrideRow(node, 0, "tcp", "127.0.0.1", second.port))

@@ -30,7 +30,7 @@ from bmff.sockets.addresses import packAddress
 from bmff.sockets.datagrams import DatagramPort
 from bmff.wire.homebrew import Station
 from bmff.wire.homebrewclient import Client
-from tests.nodes import PATIENCE, Home, Program, freePort, startCtl, startNode
+from tests.nodes import FASTEST, PATIENCE, Home, Program, freePort, startCtl, startNode
 
 reactor: Any = anyReactor  # mypy does not know which reactor there is
 
@@ -287,12 +287,12 @@ class PathProcessesTests(TestCase):
         is heard once, and bmffctl says what the link runs over.
         """
         await self.begin(FIRST, SECOND)
-        await self.until("now runs over unix to", FIRST, SECOND)
+        await self.until(f"now runs over {FASTEST} to", FIRST, SECOND)
         talkers = await self.talkers(FIRST, SECOND)
         for one in talkers:
             one.call()
         await deferLater(reactor, 0.3)
-        for words, transport in (((str(SECOND), "tcp"), "tcp"), ((str(SECOND), "auto"), "unix")):
+        for words, transport in (((str(SECOND), "tcp"), "tcp"), ((str(SECOND), "auto"), FASTEST)):
             output = await self.command(0, "path", *words)
             self.assertEqual(output, f"link to node {SECOND} now runs over {transport}\n")
             listed = await self.command(0, "links")

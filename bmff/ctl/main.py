@@ -12,6 +12,7 @@ from typing import NoReturn, Protocol, cast
 from twisted.python import usage
 
 from bmff.ctl.ask import CallsOptions, PeersOptions
+from bmff.ctl.certificate import CertificateOptions
 from bmff.ctl.check import CheckOptions
 from bmff.ctl.counters import CountersOptions
 from bmff.ctl.decrypt import DecryptOptions
@@ -53,6 +54,7 @@ class Options(usage.Options):
         ("counters", None, CountersOptions, "List what a running node carried and dropped."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
+        ("certificate", None, CertificateOptions, "Make or show a node's certificate for TLS."),
         ("decrypt", None, DecryptOptions, "Open the packets of links in a capture, for Wireshark."),
         ("instance", None, InstanceOptions, "Add, remove or list the nodes of this host."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),

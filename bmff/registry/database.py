@@ -43,12 +43,13 @@ STEPS: Final = (
         )
         """,
     ),
+    ("ALTER TABLE Nodes ADD COLUMN fingerprint TEXT DEFAULT ''",),
 )
 VERSION: Final = len(STEPS)
 
 _NAMES: Final = {NODES: "Nodes", OVERRIDES: "OverriddenNodes"}
 _SELECT: Final = {
-    NODES: "SELECT node, address, port, boot, pid, seen FROM Nodes ORDER BY node",
+    NODES: "SELECT node, address, port, boot, pid, seen, fingerprint FROM Nodes ORDER BY node",
     OVERRIDES: "SELECT node, key, transport, address, port FROM OverriddenNodes ORDER BY node",
 }
 
@@ -149,6 +150,27 @@ class Database:
             raise
         self.traces = Traces(self.traces.file, Traces.of(path).log)
 
+    def holdLog(self) -> int | None:
+        """
+        Hold the log, so that no other file is given its inode and taken for it; SQLite locks
+        nothing there.
+
+        @return: a descriptor to be closed by the caller; L{None} when the log is gone already,
+            which the traces say from now on.
+        """
+        path = self._path.with_name(self._path.name + "-wal")
+        try:
+            held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            held = None
+        if held is not None:
+            status = os.fstat(held)
+            if (status.st_dev, status.st_ino) == self.traces.log:
+                return held
+            os.close(held)
+        self.traces = Traces(self.traces.file, None)
+        return None
+
     def close(self) -> None:
         """
         Close the file.
@@ -178,10 +200,10 @@ class Database:
                     case None:
                         name = _NAMES[change.table]
                         self._execute(f"DELETE FROM {name} WHERE node = ?", change.key)
-                    case NodeRow(node, address, port, boot, pid, seen):
+                    case NodeRow(node, address, port, boot, pid, seen, fingerprint):
                         self._execute(
-                            "REPLACE INTO Nodes VALUES (?, ?, ?, ?, ?, ?)",
-                            *(node, address, port, f"{boot:016x}", pid, seen),
+                            "REPLACE INTO Nodes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                            *(node, address, port, f"{boot:016x}", pid, seen, fingerprint),
                         )
                     case OverrideRow(node, key, transport, address, port):
                         self._execute(
@@ -330,7 +352,10 @@ def _used(
     return used, bad
 
 
-def _node(node: int, address: str, port: int, boot: Any, pid: int, seen: float) -> NodeRow:
+def _node(
+    node: int, address: str, port: int, boot: Any, pid: int, seen: float, fingerprint: str
+) -> NodeRow:
     # The boot ID is kept as text in hex, as SQLite's whole numbers have a sign.
     hexadecimal = isinstance(boot, str) and _BOOT.match(boot)
-    return NodeRow(node, address, port, int(boot, 16) if hexadecimal else boot, pid, seen)
+    number = int(boot, 16) if hexadecimal else boot
+    return NodeRow(node, address, port, number, pid, seen, fingerprint)

@@ -4,6 +4,7 @@ The one thread that touches the file of an embedded registry, and what it tells 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ class DatabaseThread:
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._database: Database | None = None
         self._before: Traces | None = None
+        self._heldLog: int | None = None  # of what was open before
         self._failure = ""  # why there is no database
         self._retryAt = 0.0
         self._over = False
@@ -142,6 +144,7 @@ class DatabaseThread:
             contents = self._database.read()
         except Exception as error:
             self._close()
+            self._letGo()
             self._reactor.callFromThread(self._refused, self._refusal(error))
             return
         self._reactor.callFromThread(self._begun, contents, now)
@@ -150,6 +153,7 @@ class DatabaseThread:
             writes, going = self._gather()
             self._turn(writes)
         self._close()
+        self._letGo()
         self._reactor.callFromThread(self._finished)
 
     def _gather(self) -> tuple[list[_Write], bool]:
@@ -192,6 +196,7 @@ class DatabaseThread:
     def _work(self, changes: list[Change]) -> Contents | None:
         if self._database is None:
             self._database = Database(self._path, self._before)
+            self._letGo()
         self._database.checkPlace()
         if changes:
             self._database.write(changes)
@@ -199,9 +204,19 @@ class DatabaseThread:
 
     def _close(self) -> None:
         if self._database is not None:
+            self._letGo()
+            self._heldLog = self._database.holdLog()
             self._before = self._database.traces
             self._database.close()
             self._database = None
+
+    def _letGo(self) -> None:
+        """
+        Let go of the log of the file that was open before.
+        """
+        held, self._heldLog = self._heldLog, None
+        if held is not None:
+            os.close(held)
 
     def _refusal(self, error: Exception) -> Failure:
         """

@@ -30,6 +30,7 @@ LONGEST_TEXT: Final = 255  # characters; a host name has 253 at most, RFC 1035 Â
 LONGEST_SHOWN: Final = 200  # characters of a bad row
 
 _TRANSPORT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
+_FINGERPRINT: Final = re.compile(r"(?:[0-9a-f]{64})?\Z")  # SHA-256
 
 Row: TypeAlias = NodeRow | OverrideRow
 
@@ -67,6 +68,11 @@ def _mistakesInNode(row: NodeRow) -> Iterator[tuple[str, str]]:
     yield "pid", _number(row.pid, 1, LARGEST_PROCESS)
     seen = type(row.seen) in (int, float) and 0 <= row.seen < inf
     yield "seen", "" if seen else f"{_shown(row.seen)} is no time, seconds since 1970"
+    known = isinstance(row.fingerprint, str) and _FINGERPRINT.match(row.fingerprint)
+    yield (
+        "fingerprint",
+        "" if known else f"{_shown(row.fingerprint)} is no fingerprint, 64 small digits of hex",
+    )
 
 
 def _mistakesInOverride(row: OverrideRow) -> Iterator[tuple[str, str]]:

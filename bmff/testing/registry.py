@@ -210,7 +210,7 @@ class RegistryContract(RegistryCase):
         nodes = [
             nodeRow(1, port=1, boot=0, pid=1, seen=0.0),
             nodeRow(9_999_999, port=0xFFFF, boot=2**64 - 1, pid=2**22, seen=1.7e9 + 0.125),
-            nodeRow(2501, boot=2**63, address="2001:db8::1"),
+            nodeRow(2501, boot=2**63, address="2001:db8::1", fingerprint="09af" * 16),
         ]
         overrides = [
             overrideRow(1, key=0, transport="auto", address="", port=0),
@@ -238,6 +238,7 @@ class RegistryContract(RegistryCase):
             (nodeRow(2501, boot=-1, pid=0), ["boot", "pid"]),
             (nodeRow(2501, seen=float("nan")), ["seen"]),
             (nodeRow(2501, seen=float("inf"), address="a\0"), ["address", "seen"]),
+            *((nodeRow(2501, fingerprint=one), ["fingerprint"]) for one in _NO_FINGERPRINTS),
             (overrideRow(-1, port=-1), ["node", "port"]),
             (overrideRow(2501, port=0x10000), ["port"]),
             (overrideRow(2501, key=1), ["key"]),
@@ -382,4 +383,5 @@ class RegistryContract(RegistryCase):
         await self.until(lambda: self.registry.age < self.reactor.seconds() - start, PROMPT)
 
 
+_NO_FINGERPRINTS: Final = ("ab", "AB" * 32, "ab" * 32 + "\n", "ab:" * 32, 3, None)
 _NO_TRANSPORTS: Final = ("", "UDP", "2udp", "-udp", "ud p", "udp\n", "ud\u0440", "u" * 33, 3, None)

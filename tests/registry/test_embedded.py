@@ -335,6 +335,27 @@ class FileTests(FileCase):
             self.assertEqual(version, (database.VERSION + 2,))
         self.assertIn("newer version of bmff", await self.refusal())
 
+    async def test_migrationOfFirst(self) -> None:
+        """
+        A file of the first schema, whose nodes have no fingerprints, is brought to this one with
+        the rows in it.
+        """
+        self.assertEqual(len(database.STEPS), 2)
+        await self.registry.stop()
+        for suffix in ("", "-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        with MonkeyPatcher((database, "STEPS", database.STEPS[:1]), (database, "VERSION", 1)):
+            old = database.Database(self.path)
+            old.close()
+        with self.connect() as connection:
+            boot = f"{1:016x}"
+            values = f"2501, '192.0.2.1', 54000, '{boot}', 100, 1.5e9"
+            connection.execute(f"INSERT INTO Nodes VALUES ({values})")
+        registry = await self.startRegistry()
+        self.assertEqual(registry.nodes, {2501: nodeRow(2501)})
+        await registry.put(nodeRow(2501, fingerprint="ab" * 32))
+        self.assertEqual(registry.nodes[2501].fingerprint, "ab" * 32)
+
 
 class OperatorTests(FileCase):
     """
@@ -368,7 +389,7 @@ class OperatorTests(FileCase):
         with self.connect() as connection:
             connection.execute("BEGIN")
             connection.execute(good)
-            connection.execute("INSERT INTO Nodes VALUES (2501, '', 54000, 'xyz', 1, 0.0)")
+            connection.execute("INSERT INTO Nodes VALUES (2501, '', 54000, 'xyz', 1, 0.0, '')")
             for values in bad:
                 connection.execute(f"INSERT INTO OverriddenNodes VALUES {values}")
             connection.execute("COMMIT")

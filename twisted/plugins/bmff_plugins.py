@@ -20,6 +20,8 @@ bmnode = ServiceMaker(
 
 embedded = ModuleRegistry("embedded", "bmff.registry.embedded")
 
-tcp = ModuleTransport("tcp", "bmff.transports.tcp")
+shm = ModuleTransport("shm", "bmff.transports.shm")
+tcp = ModuleTransport("tcp", "bmff.transports.streams")
+tls = ModuleTransport("tls", "bmff.transports.tls")
 udp = ModuleTransport("udp", "bmff.transports.udp")
 unix = ModuleTransport("unix", "bmff.transports.unix")
