@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 from random import Random
-from tempfile import gettempdir
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -63,10 +62,12 @@ class End:
         transport: str,
         ports: dict[int, int],
         up: Callable[[], None],
+        folder: str = "",
     ) -> None:
         """
         @param ports: the FastForward numbers of both.
         @param up: called when the link is there.
+        @param folder: where both have their sockets, if the transport has any.
         """
         from importlib import import_module
 
@@ -90,7 +91,7 @@ class End:
             reactor, node, "", OneKey(), self.cluster, self.cluster, self.turn.ended, time.time
         )
         module = import_module(f"bmff.transports.{transport}")
-        settings = TransportSettings(ports[node], (HOST,), gettempdir())
+        settings = TransportSettings(ports[node], (HOST,), folder)
         self.transport = module.make(reactor, settings)
         self.transport.listen(self.fastForward)
         self.fastForward.transports = {transport: self.transport}

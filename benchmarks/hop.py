@@ -77,7 +77,9 @@ class Ear:
         self._heard()
 
 
-def _end(control: Pipe, mine: int, ports: dict[int, int], transport: str, count: int) -> None:
+def _end(
+    control: Pipe, mine: int, ports: dict[int, int], transport: str, count: int, folder: str
+) -> None:
     """
     One process.
     """
@@ -109,7 +111,7 @@ def _end(control: Pipe, mine: int, ports: dict[int, int], transport: str, count:
         if first:
             reactor.callLater(1.0, start)
 
-    end = End(reactor, mine, NODES[1] if first else NODES[0], transport, ports, up)
+    end = End(reactor, mine, NODES[1] if first else NODES[0], transport, ports, up, folder)
     peer = Peer(mine, Ear(heard), dynamicTimeout=0.0)
     end.router.addPeer(peer, time.monotonic())
     # One slot hears, the other talks: a slot has one call at a time.
@@ -129,10 +131,13 @@ def hop(transport: str, count: int) -> float:
     base = freePorts(2)
     ports = {node: base + place for place, node in enumerate(NODES)}
     ends = []
+    folder = TemporaryDirectory()  # a process that is killed leaves its sockets behind
     for node in reversed(NODES):
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_end, args=(theirs, node, ports, transport, count), daemon=True
+            target=_end,
+            args=(theirs, node, ports, transport, count, folder.name),
+            daemon=True,
         )
         process.start()
         ours.recv()
@@ -146,6 +151,7 @@ def hop(transport: str, count: int) -> float:
         for process, _ in ends:
             process.kill()
             process.join()
+        folder.cleanup()
 
 
 def reference(program: Path, mode: str, count: int) -> float:
