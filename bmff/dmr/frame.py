@@ -32,6 +32,10 @@ RATE_34: Final = 8
 IDLE: Final = 9
 RATE_1: Final = 10
 
+_OF_DATA: Final = frozenset(
+    (CSBK, MBC_HEADER, MBC_CONTINUATION, DATA_HEADER, RATE_12, RATE_34, RATE_1)
+)
+
 ADDRESSING_SIZE: Final = 7  # bytes: sequence 1, source 3, destination 3
 BODY_SIZE: Final = 40  # bytes: flags 1, stream ID 4, burst 33, BER 1, RSSI 1
 FRAME_PERIOD: Final = 0.06  # seconds between two frames of a call, ETSI TS 102 361-1 §4.2
@@ -126,6 +130,13 @@ class Frame:
         The data type, 0 to 15, of a data burst; L{None} for voice.
         """
         return self.flags & DATA_TYPE if self.flags & KIND == DATA_SYNC else None
+
+    @property
+    def isData(self) -> bool:
+        """
+        Whether it belongs to data, not to voice.
+        """
+        return self.dataType in _OF_DATA
 
     @property
     def burst(self) -> bytes:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+REFLECTOR: Final = 9  # what a dialled talkgroup is heard under, on slot 2
 UNLINK: Final = 4000  # leaves all talkgroups that were keyed
 STATUS: Final = 5000  # asks what is linked
+PARROT: Final = 9990  # says again what is said to it
 ALL_CALL: Final = 0xFFFFFF  # everybody, ETSI TS 102 361-1 annex A
 SERVICES: Final = frozenset((UNLINK, STATUS, *range(9990, 10_000)))  # the last ten: parrot and kin
 
