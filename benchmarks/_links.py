@@ -44,6 +44,7 @@ class TwoRows:
     def __init__(self, overrides: dict[int, OverrideRow]) -> None:
         self.nodes: dict[int, Any] = {}
         self.overrides = overrides
+        self.age = 0.0
 
 
 class End:

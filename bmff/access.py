@@ -8,12 +8,13 @@ said of it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bmff.config import Homebrew, IDs, PeerEntry
+from bmff.dmr.ranges import Ranges
+from bmff.router.translation import Translation
 
 
 class Passwords(Protocol):
@@ -37,6 +38,11 @@ class PeerSettings:
     @ivar single: whether keying a talkgroup leaves the one keyed before on that slot.
     @ivar dynamicTimeout: seconds until a talkgroup that was keyed is left, 0 for never.
     @ivar options: whether it may set its own talkgroups (RPTO).
+    @ivar dial: whether a private call to a talkgroup's number links it to 9 on slot 2.
+    @ivar autoStatic: whether a simplex hotspot keeps what was keyed last until it keys another.
+    @ivar holdOff: seconds after its own talk in which other static talkgroups are held back.
+    @ivar refused: the talkgroups that it may neither key nor hear.
+    @ivar translation: the numbers that are others there.
     """
 
     slot1: tuple[int, ...]
@@ -44,6 +50,11 @@ class PeerSettings:
     single: bool
     dynamicTimeout: float
     options: bool
+    dial: bool = True
+    autoStatic: bool = False
+    holdOff: float = 0.0
+    refused: Ranges = field(default_factory=Ranges)
+    translation: Translation = field(default_factory=Translation)
 
     @property
     def static(self) -> dict[int, tuple[int, ...]]:
@@ -74,8 +85,8 @@ class Access:
         """
         self._passwords = passwords
         self._password = homebrew.password
-        self._allow = _Ranges(homebrew.allow)
-        self._deny = _Ranges(homebrew.deny)
+        self._allow = _ranges(homebrew.allow)
+        self._deny = _ranges(homebrew.deny)
         self._peers = dict(homebrew.peer.items())
         self._common = _settings(homebrew, PeerEntry())
         self._settings = {each: _settings(homebrew, peer) for each, peer in self._peers.items()}
@@ -123,29 +134,8 @@ class Access:
         return self._passwords.homebrewPassword(own or self._password)
 
 
-class _Ranges:
-    """
-    IDs, put together so that one is found in a bisection.
-    """
-
-    __slots__ = ("_firsts", "_lasts")
-
-    def __init__(self, items: Iterable[IDs]) -> None:
-        self._firsts: list[int] = []
-        self._lasts: list[int] = []
-        for first, last in sorted(ends for each in items for ends in each.ranges):
-            if self._lasts and first <= self._lasts[-1] + 1:
-                self._lasts[-1] = max(last, self._lasts[-1])
-            else:
-                self._firsts.append(first)
-                self._lasts.append(last)
-
-    def __len__(self) -> int:
-        return len(self._firsts)
-
-    def __contains__(self, each: int) -> bool:
-        place = bisect_right(self._firsts, each)
-        return place > 0 and each <= self._lasts[place - 1]
+def _ranges(items: Iterable[IDs]) -> Ranges:
+    return Ranges(ends for each in items for ends in each.ranges)
 
 
 def _settings(homebrew: Homebrew, peer: PeerEntry) -> PeerSettings:

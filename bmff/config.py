@@ -7,7 +7,7 @@ from __future__ import annotations
 import grp
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -32,6 +32,11 @@ _TARGET: Final = re.compile(
     r"(?P<node>[1-9][0-9]{3,6})@(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))"
     r":(?P<port>[0-9]{1,5})"
 )
+_SERVER: Final = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
+)
+_UNIX: Final = re.compile(r"unix/?:(?P<path>.+)", re.DOTALL)  # as Twisted or Tarantool writes it
+_REGISTRY: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 
 
@@ -62,6 +67,25 @@ class Target(NamedTuple):
     node: int
     host: str
     port: int
+
+
+class Server(NamedTuple):
+    """
+    Where a server of the registry is.
+
+    @ivar host: host name, or an address in numbers without brackets; empty for a UNIX socket.
+    @ivar port: 1 to 65535; 0 for a UNIX socket.
+    @ivar path: the UNIX socket; L{None} for a host.
+    """
+
+    host: str
+    port: int
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class IDs(NamedTuple):
@@ -97,6 +121,33 @@ def _target(value: object) -> Target:
     if found is None or not 1 <= int(found["port"]) <= 0xFFFF:
         raise ValueError('must be a string, such as "25012@node.example.org:54000"')
     return Target(int(found["node"]), found["v6"] or found["host"], int(found["port"]))
+
+
+def _server(value: object, folder: Path, tunnelled: bool) -> Server:
+    """
+    @param folder: what a relative path is relative to.
+    @param tunnelled: whether what goes to other hosts is encrypted outside of this program.
+    """
+    if isinstance(value, str) and (found := _UNIX.fullmatch(value)):
+        path = _path(found["path"], folder)
+        _socketPath(path)
+        return Server("", 0, path)
+    found = _SERVER.fullmatch(value) if isinstance(value, str) else None
+    if found is None or not 1 <= int(found["port"]) <= 0xFFFF:
+        raise ValueError('must be a string, such as "127.0.0.1:3301" or "unix:/run/registry.sock"')
+    host = found["v6"] or found["host"]
+    try:
+        here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        if found["v6"] or host.replace(".", "").isdigit():
+            raise ValueError(f"{value!a} names no address") from None
+        here = False
+    if not (here or tunnelled):
+        raise ValueError(
+            f"{value!a} is not on this host, and the registry's protocol does not encrypt; lay a "
+            "tunnel (WireGuard, stunnel), then set tunnelled = true"
+        )
+    return Server(host, int(found["port"]))
 
 
 def _host(value: str) -> None:
@@ -169,6 +220,21 @@ def _secretID(value: str) -> None:
     # The message does not quote it: someone may have put a password here.
     if not value.strip():
         raise ValueError("must be the id of a password in the secrets file, but is empty")
+
+
+def _registryType(value: str) -> None:
+    if not _REGISTRY.fullmatch(value):
+        raise ValueError('must be the name of a registry, such as "embedded" or "tarantool"')
+
+
+def _user(value: str) -> None:
+    if not value or not value.isprintable():
+        raise ValueError("must be the name of a user")
+
+
+def _servers(value: tuple[Server, ...]) -> None:
+    if not value:
+        raise ValueError('must name an address at least, such as "127.0.0.1:3301"')
 
 
 def _listen(value: tuple[Address, ...]) -> None:
@@ -326,9 +392,19 @@ class Registry:
     The section of the registry.
 
     @ivar file: the embedded registry's database.
+    @ivar type: the name of the plugin that makes it.
+    @ivar addresses: where its servers are, tried in turn.
+    @ivar user: who logs in there.
+    @ivar password: the id of that user's password in the secrets file.
+    @ivar tunnelled: whether a server on another host is reached through a tunnel that encrypts.
     """
 
     file: Path
+    type: Annotated[str, _registryType] = "embedded"
+    addresses: Annotated[tuple[Server, ...], _servers] = (Server("127.0.0.1", 3301),)
+    user: Annotated[str, _user] = "bmnode"
+    password: SecretID = "bmnode"
+    tunnelled: bool = False
 
 
 @attrs.frozen
@@ -376,10 +452,21 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
     def path(value: object) -> Path:
         return _path(value, folder)
 
+    registry = table.get("registry")
+    tunnelled = isinstance(registry, dict) and registry.get("tunnelled") is True
+
+    def server(value: object) -> Server:
+        return _server(value, folder, tunnelled)
+
+    types: dict[type, Callable[[Any], object]] = {
+        Address: _address,
+        IDs: _ids,
+        Target: _target,
+        Server: server,
+        Path: path,
+    }
     later = dict.fromkeys(LATER, "this version has no such stack")
-    schema = Schema(
-        Configuration, {Address: _address, IDs: _ids, Target: _target, Path: path}, later
-    )
+    schema = Schema(Configuration, types, later)
     return schema.read(_completed(table, folder))
 
 

@@ -137,12 +137,28 @@ class CallStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRefused:
+    """
+    A rule of the operator's does not let a call go anywhere.
+
+    @ivar reason: as the rule says.
+    """
+
+    stream: int
+    source: int
+    destination: int
+    private: bool
+    peer: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """
     A call is over.
 
-    @ivar reason: C{"terminator"}, C{"silence"}, C{"talk limit"}, C{"peer lost"}, C{"replaced"},
-        C{"stopped"}.
+    @ivar reason: C{"terminator"}, C{"silence"}, C{"talk limit"}, C{"peer lost"},
+        C{"link lost"}, C{"bridge lost"}, C{"replaced"}, C{"stopped"}.
     @ivar duration: seconds from the first frame to the last.
     @ivar frames: how many came.
     @ivar lost: how many did not, by the gaps in their sequence numbers.
@@ -313,6 +329,7 @@ Event: TypeAlias = (
     | OptionsNotUnderstood
     | SubscriptionChanged
     | CallStarted
+    | CallRefused
     | CallEnded
     | TalkerAliasReceived
     | RadioPositionReceived

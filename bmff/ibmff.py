@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from twisted.internet.defer import Deferred
@@ -17,6 +18,7 @@ from twisted.plugin import IPlugin
 from zope.interface import Attribute, Interface, implementer
 
 from bmff.errors import TransportUnavailable
+from bmff.routing import CallRequest, Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,28 @@ class TransportSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """
+    What every registry is made from; each takes what it needs.
+
+    @ivar file: the database of a registry that is a file.
+    @ivar addresses: where its servers are, as descriptions of endpoints
+        (C{"tcp:127.0.0.1:3301"}), in the order that they are tried in.
+    @ivar user: who logs in there.
+    @ivar password: gives that user's password as it is at this moment; raises
+        L{bmff.errors.ConfigurationError} where there is none.
+    @ivar transports: what overrides may name, each with what its address is, see
+        L{ITransportMaker.addresses}; whatever looks like a name when L{None}.
+    """
+
+    file: Path
+    addresses: tuple[str, ...] = ()
+    user: str = ""
+    password: Callable[[], str] = str
+    transports: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeRow:
     """
     What a node says of itself to those who share its registry.
@@ -64,9 +88,10 @@ class NodeRow:
     @ivar node: its ID.
     @ivar address: host name or numeric address that others reach it at.
     @ivar port: its FastForward number, 1 to 65535.
-    @ivar boot: its boot ID, 64 random bits, new at each start.
-    @ivar pid: its process.
-    @ivar seen: when it last said so, seconds since 1970.
+    @ivar boot: its boot ID, 64 random bits, new at each start; 0 when no node has written the row.
+    @ivar pid: its process, or the one that has written the row for it.
+    @ivar seen: when it last said so, seconds since 1970; 0 when it is not there. A row that no node
+        has written does not age.
     @ivar fingerprint: that of its certificate, SHA-256 of the DER form as 64 small digits of hex;
         empty when it has none.
     """
@@ -107,11 +132,13 @@ class BadRow:
     @ivar table: C{"nodes"} or C{"overrides"}.
     @ivar text: the row as it is there, shortened.
     @ivar reason: what is wrong with it, for people.
+    @ivar node: the node that it is about; L{None} where that is not to be known.
     """
 
     table: str
     text: str
     reason: str
+    node: int | None = None
 
 
 class RegistryUnavailable(Exception):
@@ -275,6 +302,11 @@ class ITransportMaker(Interface):
     """
 
     name = Attribute("the transport's name, which overrides use")
+    addresses = Attribute(
+        "what the address in an override's row is: C{'host'}, a host name or an address in numbers;"
+        " C{'none'}, nothing; C{'any'}, whatever the transport makes of it, as for a maker that"
+        " does not say"
+    )
 
     def make(reactor: object, settings: TransportSettings) -> ITransport:
         """
@@ -291,10 +323,12 @@ class ModuleTransport:
     A transport that is made by C{make(reactor, settings)} of a module, which is imported only then.
 
     @ivar name: the transport's name, which overrides use.
+    @ivar addresses: what the address in an override's row is, see L{ITransportMaker.addresses}.
     """
 
-    def __init__(self, name: str, module: str) -> None:
+    def __init__(self, name: str, module: str, addresses: str = "any") -> None:
         self.name = name
+        self.addresses = addresses
         self._module = module
 
     def make(self, reactor: object, settings: TransportSettings) -> ITransport:
@@ -316,12 +350,13 @@ class IRegistryMaker(Interface):
 
     name = Attribute("the registry's name, which the configuration uses")
 
-    def make(reactor: object, settings: object) -> IRegistry:
+    def make(reactor: object, settings: RegistrySettings) -> IRegistry:
         """
         Make the registry of one node; it is opened by its C{start}.
 
         @param reactor: the reactor, its clock monotonic.
-        @param settings: the C{[registry]} section of the configuration.
+        @param settings: what the C{[registry]} section of the configuration says.
+        @raise bmff.errors.ConfigurationError: that cannot be used.
         """
 
 
@@ -332,7 +367,10 @@ class IRegistry(Interface):
     """
 
     nodes = Attribute("rows L{bmff.ibmff.NodeRow}, a mapping by node ID")
-    overrides = Attribute("rows L{bmff.ibmff.OverrideRow}, a mapping by node ID")
+    overrides = Attribute(
+        "rows L{bmff.ibmff.OverrideRow}, a mapping by node ID; one that cannot be used any more"
+        " leaves the row that was there before, so that the link stays where it is"
+    )
     age = Attribute("seconds since the rows were last known to be current, infinite until then")
     available = Attribute("whether it reaches its database; if not, it goes on with what it knows")
     reason = Attribute("why it is not available, for people; empty when it is")
@@ -342,7 +380,8 @@ class IRegistry(Interface):
         """
         Open it and read everything; once, and never again after C{stop}.
 
-        @return: a C{Deferred} that fires when all rows are in memory; it fails with
+        @return: a C{Deferred} that fires when all rows are in memory, or when a server cannot be
+            reached now: it is not C{available} then, and goes on trying. It fails with
             L{bmff.errors.ConfigurationError} when the operator has to do something first.
         """
 
@@ -367,8 +406,8 @@ class IRegistry(Interface):
         Write a row, in place of one with the same key.
 
         @return: a C{Deferred} that fires when it is written and in the mapping; it fails with
-            L{bmff.errors.ConfigurationError} for a row that cannot be used, and with
-            L{RegistryUnavailable}.
+            L{bmff.errors.ConfigurationError} for a row that cannot be used or that this user may
+            not write, and with L{RegistryUnavailable}.
         """
 
     def remove(table: str, key: int) -> Deferred[None]:
@@ -377,7 +416,8 @@ class IRegistry(Interface):
 
         @param table: C{"nodes"} or C{"overrides"}.
         @param key: the row's node ID.
-        @return: a C{Deferred} that fires when it is gone; it fails with L{RegistryUnavailable}.
+        @return: a C{Deferred} that fires when it is gone; it fails with L{RegistryUnavailable},
+            and with L{bmff.errors.ConfigurationError} when this user may not remove it.
         """
 
 
@@ -393,9 +433,27 @@ class ModuleRegistry:
         self.name = name
         self._module = module
 
-    def make(self, reactor: object, settings: object) -> IRegistry:
+    def make(self, reactor: object, settings: RegistrySettings) -> IRegistry:
         """
         @see: L{IRegistryMaker.make}
         """
         registry: IRegistry = import_module(self._module).make(reactor, settings)
         return registry
+
+
+class IRouting(Interface):
+    """
+    A plugin: an operator's own rule about calls.
+    """
+
+    name = Attribute("the rule's name, which the configuration uses")
+
+    def decide(request: CallRequest) -> Decision | None:
+        """
+        Say what is to become of a call. This is asked once, when the call begins, within the turn
+        that its first frame came in: it must not wait for anything.
+
+        What it raises is logged and counted, and the call goes on as if there were no such rule.
+
+        @return: L{None} where this rule has nothing to say.
+        """

@@ -8,6 +8,7 @@ from twisted.logger import Logger
 
 from bmff.events import (
     CallEnded,
+    CallRefused,
     CallStarted,
     DuplicateNodeSeen,
     DuplicatePeerSeen,
@@ -81,6 +82,17 @@ class Journal:
                 )
             case CallEnded():
                 self._callEnded(event)
+            case CallRefused():
+                self._log.info(
+                    "{node}: call from {source} to {kind} {destination} by peer {peer} refused: "
+                    "{reason}",
+                    node=self._node,
+                    source=event.source,
+                    kind="radio" if event.private else "talkgroup",
+                    destination=event.destination,
+                    peer=event.peer,
+                    reason=event.reason,
+                )
             case PeerMoved() | DuplicatePeerSeen() | OptionsNotUnderstood():
                 self._peerOdd(event)
             case _:

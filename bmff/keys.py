@@ -1,5 +1,6 @@
 """
-The file of secrets of a host: hotspots' passwords, FastForward keys, bridge keys and tokens, by id.
+The file of secrets of a host, by id: hotspots' passwords, FastForward keys, passwords of the
+registry, bridge keys and tokens.
 
 One TOML file (toml.io), C{secrets.toml}, that nobody but the service reads. The first node on a
 host makes it; every node rereads it when it changes. No text that leaves here holds a secret.
@@ -42,6 +43,9 @@ hotspots = "{password}"
 # Keys of links between nodes: 32 bytes in hex. One without `nodes = [...]` is a group key: who
 # has it can speak as every node.
 group = {{key = "{key}"}}
+
+[registry]
+# Passwords of a registry on Tarantool: bmnode = "..."
 
 [bridges]
 
@@ -87,6 +91,7 @@ class _Contents:
 
     homebrew: _Texts = field(factory=dict, repr=False)
     fastforward: Mapping[str, _FastForwardKey] = field(factory=dict, repr=False)
+    registry: _Texts = field(factory=dict, repr=False)
     bridges: _Texts = field(factory=dict, repr=False)
     tokens: _Texts = field(factory=dict, repr=False)
 
@@ -168,6 +173,12 @@ class Secrets:
         """
         password = self._contents.homebrew.get(secretID)
         return None if password is None else password.encode()
+
+    def registryPassword(self, secretID: str) -> str | None:
+        """
+        The password of the registry's server under an id; L{None} when there is none.
+        """
+        return self._contents.registry.get(secretID)
 
     def __repr__(self) -> str:
         return f"<Secrets {str(self.path)!r}>"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2s
+from math import inf
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final
@@ -17,6 +18,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 
 from bmff.cluster.cluster import Cluster, Identity
 from bmff.cluster.ways import AUTO, Rows, Target
@@ -26,10 +28,10 @@ from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
 from bmff.events import Event, NodeUnreachable, PathEnded, PathFailed, PathStarted
 from bmff.ibmff import (
     IRegistry,
-    IRegistryMaker,
     ITransport,
     ITransportMaker,
     NodeRow,
+    RegistryUnavailable,
     TLSSettings,
     TransportSettings,
 )
@@ -38,6 +40,7 @@ from bmff.protocols.connection import Connection
 from bmff.protocols.fastforward import FastForward
 from bmff.protocols.homebrew import HomeBrewPort
 from bmff.protocols.turn import Turn
+from bmff.registries import makeRegistry
 from bmff.sockets.certificate import Certificate, makeCertificate
 from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.handshake import Established, PreSharedKey
@@ -48,7 +51,7 @@ FIRST_PORT: Final = 54000
 MOST_PORTS: Final = 200  # that are tried on one host
 KEY_INTERVAL: Final = 2.0  # seconds between two looks at which key is to be used
 ROW_INTERVAL: Final = 10.0  # seconds between two renewals of the node's row
-REGISTRY: Final = "embedded"
+ROW_RETRY: Final = 1.0  # seconds until one that could not be written is tried again
 LOOPBACK: Final = "127.0.0.1"  # where the processes that share an embedded registry find each other
 
 
@@ -279,20 +282,25 @@ class Choices:
         }
         return Choice(chosen, override, wish, overruled, missing)
 
-    def _missing(self, link: Link, transport: str, begun: bool) -> str:
+    def obstacle(self, link: Link, transport: str) -> str:
         """
-        Why a link has no path over a transport.
-
-        @param begun: whether this end is to make it.
+        Why a link cannot have a path over a transport; empty when nothing speaks against it.
         """
         other = Capabilities.decode(link.capabilities).transports
         if absence := self.absence(transport):
             return f"not here: {absence}"
         if other and transport not in other:
             return f"node {link.node} does not have it"
-        failure = self._failures.get((link.node, transport))
-        if failure is not None:
-            return failure
+        return self._failures.get((link.node, transport), "")
+
+    def _missing(self, link: Link, transport: str, begun: bool) -> str:
+        """
+        Why a link has no path over a transport.
+
+        @param begun: whether this end is to make it.
+        """
+        if obstacle := self.obstacle(link, transport):
+            return obstacle
         return "is being made" if begun else f"node {link.node} is to make it"
 
 
@@ -308,7 +316,8 @@ class LinkService(Service):
     @ivar unavailable: why the others do not, by name.
     @ivar port: the node's number; 0 before the start.
     @ivar certificate: what it shows over TLS; L{None} before the start and where that is off.
-    @ivar started: fires when the node can be linked.
+    @ivar started: fires when the node can be linked, or cannot be: then L{failure} says why.
+    @ivar failure: why there can be no links, for people; empty when there can.
     """
 
     _log = Logger()
@@ -326,6 +335,9 @@ class LinkService(Service):
         self.transports: dict[str, ITransport] = {}
         self.unavailable: dict[str, str] = {}
         self.started: Deferred[None] = Deferred()
+        self.failure = ""
+        self._rowRefused = ""  # why, as it was said last
+        self._strangers: set[int] = set()  # that overrides name
         self.certificate: Certificate | None = None
         self._keyLog: KeyLogFile | None = None
         self._pinned = {
@@ -334,8 +346,7 @@ class LinkService(Service):
         self._reactor = reactor
         self._settings = settings
         self._nodeID = configuration.network
-        (maker,) = (each for each in getPlugins(IRegistryMaker) if each.name == REGISTRY)
-        self.registry: IRegistry = maker.make(reactor, configuration.registry)
+        self.registry: IRegistry = makeRegistry(reactor, configuration.registry, secrets)
         self.cluster = Cluster(
             reactor,
             Identity(
@@ -395,6 +406,8 @@ class LinkService(Service):
 
     async def _start(self) -> None:
         await self.registry.start()
+        if not self.running:
+            return  # it was stopped meanwhile
         self._listen()
         self.fastForward.transports = self.transports
         self.cluster.ways.own = Capabilities(
@@ -417,9 +430,28 @@ class LinkService(Service):
     def _rowsChanged(self, table: str) -> None:
         if table == "overrides":
             self.cluster.overridesChanged()
+            known = self.cluster.ways.known()
+            strangers = self.registry.overrides.keys() - known.keys() - {self._nodeID}
+            for node in sorted(strangers - self._strangers):
+                self._log.info(
+                    "the registry has an override of node {node}, which is not known here",
+                    node=node,
+                )
+            self._strangers = strangers
 
-    def _failed(self, failure: Any) -> None:
-        self._log.failure("no links to other nodes", failure)
+    def _failed(self, failure: Failure) -> None:
+        """
+        The node goes on without links; who waits for them is not to wait any longer.
+        """
+        self.failure = "; ".join(failure.getErrorMessage().splitlines()) or "its start failed"
+        if not self.running:  # it was stopped before it had started
+            pass
+        elif failure.check(ConfigurationError, RegistryUnavailable, TransportUnavailable):
+            self._log.error("no links to other nodes: {reason}", reason=self.failure)
+        else:
+            self._log.failure("no links to other nodes", failure)
+        if not self.started.called:
+            self.started.callback(None)
 
     def _listen(self) -> None:
         """
@@ -523,7 +555,7 @@ class LinkService(Service):
         """
         A peer has logged in at another node.
         """
-        peer = self._router.peers.get(peerID)
+        peer = self._router.reach.peers.get(peerID)
         if peer is not None and isinstance(peer.outlet, HomeBrewPort):
             peer.outlet.endPeer(peerID, reason)
 
@@ -532,16 +564,23 @@ class LinkService(Service):
         Say in the registry that this node is here.
         """
         self._heartbeat = self._reactor.callLater(ROW_INTERVAL, self._renewRow)
-        row = NodeRow(
+        self.registry.put(self._row(time.time())).addErrback(self._notWritten)
+
+    def _row(self, seen: float) -> NodeRow:
+        """
+        This node's row.
+
+        @param seen: seconds since 1970; 0 when it is here no more.
+        """
+        return NodeRow(
             self._nodeID,
             self._settings.public or LOOPBACK,
             self.port,
             self.fastForward.bootID,
             os.getpid(),
-            time.time(),
+            seen,
             self.certificate.fingerprint if self.certificate is not None else "",
         )
-        self.registry.put(row).addErrback(self._notWritten)
 
     def _lookAtKeys(self) -> None:
         """
@@ -554,10 +593,38 @@ class LinkService(Service):
             before, self.cluster.keyID = self.cluster.keyID, keyID
             self.fastForward.switchKey(keyID, before)
 
-    def _notWritten(self, failure: Any) -> None:
+    def _notWritten(self, failure: Failure) -> None:
         """
-        The registry says for itself when it is away.
+        Try again soon: others are to know where this node is as soon as the registry is back, which
+        says for itself when it is away.
         """
+        if not failure.check(RegistryUnavailable) and failure.getErrorMessage() != self._rowRefused:
+            self._rowRefused = failure.getErrorMessage()
+            self._log.error(
+                "this node's row is not in the registry: {reason}", reason=self._rowRefused
+            )
+        if self._heartbeat is not None and self._heartbeat.active():
+            self._heartbeat.reset(ROW_RETRY)
+
+    def describeRegistry(self) -> dict[str, Any]:
+        """
+        C{{"registry": {"available": true, "reason": "", "age": 0.2, ...}}}: whether this node knows
+        what others know, and the rows that cannot be used.
+        """
+        registry = self.registry
+        return {
+            "registry": {
+                "available": registry.available,
+                "reason": registry.reason,
+                "age": round(registry.age, 3) if registry.age < inf else None,
+                "nodes": len(registry.nodes),
+                "overrides": len(registry.overrides),
+                "bad_rows": [
+                    {"table": row.table, "node": row.node, "row": row.text, "reason": row.reason}
+                    for row in registry.badRows
+                ],
+            }
+        }
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -567,16 +634,15 @@ class LinkService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        registered = self._heartbeat is not None
         for delayed in (self._heartbeat, self._keyLook):
             if delayed is not None:
                 delayed.cancel()
         self._heartbeat = self._keyLook = None
         self.cluster.stop()
         self.fastForward.stop("the node stops")
-        try:
-            await self.registry.remove("nodes", self._nodeID)
-        except Exception as error:
-            self._log.warn("the node's row stays in the registry: {error}", error=error)
+        if registered:
+            await self._leave()
         for transport in self.transports.values():
             await transport.stopListening()
         self.transports.clear()
@@ -584,3 +650,16 @@ class LinkService(Service):
         self.fastForward.keyLog = None
         if self._keyLog is not None:
             self._keyLog.close()
+
+    async def _leave(self) -> None:
+        """
+        Say in the registry that this node is here no more. Its row stays: whoever stops a node has
+        not taken it away.
+        """
+        known = self.registry.nodes.get(self._nodeID)
+        if known is not None and known.boot not in (0, self.fastForward.bootID):
+            return  # its next process is there already
+        try:
+            await self.registry.put(self._row(0.0))
+        except (RegistryUnavailable, ConfigurationError) as error:
+            self._log.warn("the node's row stays as it is: {error}", error=error)

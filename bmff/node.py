@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from bmff.access import Access
 from bmff.config import Address, Configuration, FastForward, Homebrew, loadConfiguration
@@ -27,12 +28,15 @@ from bmff.keys import Secrets, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.router.dialling import Dialling
+from bmff.router.parrot import Parrot
 from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
 from bmff.web.controlservice import ControlService, makeStateFolder
 from bmff.web.counters import CountersView
 from bmff.web.links import LinksView
+from bmff.web.overrides import OverridesView
 from bmff.web.resource import Action, View
 from bmff.web.steering import Steering
 from bmff.web.views import CallsView, Moments, NodesView, PeersView
@@ -99,13 +103,18 @@ def welcome(configuration: Configuration, secrets: Secrets, person: bool) -> str
 def makeService(options: Options) -> IService:
     """
     The service of one node, for twistd.
+
+    @raise SystemExit: the configuration names what is not there.
     """
     from twisted.internet import reactor
 
     # Twisted's own clock is the wall clock: a step of NTP would end every call.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     supervisor = Supervisor.fromEnvironment(startEnvironment(), os.getpid())
-    return TwistdNode(reactor, options.configuration, options.secrets, supervisor)
+    try:
+        return TwistdNode(reactor, options.configuration, options.secrets, supervisor)
+    except ConfigurationError as error:  # no such registry
+        raise SystemExit(f"bmnode: {error}") from None
 
 
 class Node(MultiService):
@@ -148,6 +157,11 @@ class Node(MultiService):
                 {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
             ),
         )
+        self.router.services += (
+            Parrot(self.router, self.router.deadlines),
+            Dialling(self.router.subscriptions),
+        )
+        self.router.rules.failed = self._ruleFailed
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
         self._ports: list[DatagramPort] = []
@@ -158,18 +172,32 @@ class Node(MultiService):
         if configuration.web.enabled:
             self._addControl(reactor)
 
+    @classmethod
+    def fromFile(cls, reactor: Any, path: str | os.PathLike[str]) -> Node:
+        """
+        A node for an application of somebody's own, as its file says; its state folder and its
+        secrets are made when they are not there. The reactor's clock is the monotonic one from
+        then on, since a step of the wall clock would end every call.
+
+        @raise ConfigurationError: the files have mistakes.
+        """
+        reactor.seconds = time.monotonic
+        configuration = loadConfiguration(path)
+        makeStateFolder(configuration)
+        secrets, _ = openSecrets(configuration.secrets)
+        return cls(reactor, configuration, secrets)
+
     def startService(self) -> None:
         """
-        Start every part; what was made until now stays, and the garbage collector need not look
-        at it again.
+        Start every part.
 
         @raise ConfigurationError: a socket cannot be had; stop the node then, as some of its
             parts may run.
         """
         super().startService()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_NEW_CYCLES, 20, 100)
+
+    def _ruleFailed(self, name: str, error: Exception) -> None:
+        self._log.failure("the rule {name} failed, and is skipped", Failure(error), name=name)
 
     def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
         access = Access(homebrew, secrets)
@@ -203,13 +231,16 @@ class Node(MultiService):
         sessions = master if master is not None else ()
         calls = CallsView(self.router, moments)
         choices = self.links.choices if self.links is not None else None
+        registry = self.links.registry if self.links is not None else None
         self.events.watch(calls.watch)
         views = {
             "peers": View(PeersView(sessions, self.router, moments)),
             "calls": View(calls),
             "links": View(LinksView(choices, moments)),
             "nodes": View(NodesView(self.links.describeNodes if self.links else list)),
+            "overrides": View(OverridesView(self.configuration.network, registry, choices)),
             "counters": View(CountersView(self.router, master, self._ports)),
+            "registry": View(self.links.describeRegistry if self.links else dict),
             "path": Action(Steering(reactor, choices).steer),
         }
         ControlService(reactor, self.configuration, views).setServiceParent(self)
@@ -245,11 +276,10 @@ class TwistdNode(Node):
         parts = [f"{Address(port.host, port.port)}" for port in self._ports]
         said = [f"hotspots log in at {', '.join(parts)}"] if parts else []
         if self.links is not None:
-            said.append(
-                f"other nodes reach it at port {self.links.port}"
-                if self.links.port
-                else "no links to other nodes yet"
-            )
+            failure = self.links.failure
+            none = f"no links to other nodes{f': {failure}' if failure else ' yet'}"
+            reached = f"other nodes reach it at port {self.links.port}"
+            said.append(reached if self.links.port and not failure else none)
         return f"node {self.configuration.network}: {'; '.join(said) or 'it has no stack'}"
 
     def privilegedStartService(self) -> None:
@@ -265,7 +295,8 @@ class TwistdNode(Node):
 
     def startService(self) -> None:
         """
-        See L{Node}.
+        See L{Node}. What was made until now stays, and the garbage collector need not look at it
+        again; it is the process's, so a node inside of another application leaves it alone.
 
         @raise SystemExit: a socket cannot be had.
         """
@@ -273,6 +304,9 @@ class TwistdNode(Node):
             super().startService()
         except ConfigurationError as error:
             self._end(error)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_NEW_CYCLES, 20, 100)
 
     def _end(self, error: ConfigurationError) -> NoReturn:
         raise SystemExit(f"bmnode: {error}") from None

@@ -3,12 +3,14 @@ Two nodes on this host, two simulated hotspots at each, calls both ways over eve
 
 C{make demo} runs it: for each transport the nodes start anew with one override in their registry,
 find each other, and carry a group call and a private call in each direction. Every frame is
-counted; the exit code is 0 only when none is missing.
+counted, and what this host lacks is named with the reason; the exit code is 0 only when no frame is
+missing and each transport that was asked for by name was there.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -22,13 +24,15 @@ from typing import Any
 from twisted.internet import reactor as anyReactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
+from twisted.plugin import getPlugins
+from twisted.python import usage
 
 from bmff.ctl.ask import NodeError, ask
 from bmff.ctl.hotspot import Report, stamped
 from bmff.ctl.tables import table
 from bmff.dmr.frame import DATA_SYNC, FRAME_PERIOD, KIND, Frame
 from bmff.dmr.voice import voiceCall
-from bmff.ibmff import OverrideRow
+from bmff.ibmff import ITransportMaker, OverrideRow
 from bmff.keys import Secrets
 from bmff.protocols.hotspot import Hotspot
 from bmff.registry.embedded import EmbeddedRegistry
@@ -37,12 +41,35 @@ from bmff.sockets.datagrams import DatagramPort
 from bmff.wire.homebrew import Station
 from bmff.wire.homebrewclient import Client
 
-TRANSPORTS = ("udp", "tcp", "tls", "unix", "shm")
+# Where the other node is, on this host; a transport that is not here has an address of its own.
+ADDRESSES = {"host": "127.0.0.1", "none": ""}
+PLACES = {"vsock": "1"}  # VMADDR_CID_LOCAL of vsock(7)
+ORDER = ("udp", "tcp", "tls", "unix", "shm", "vsock", "rdma")
+CERTAIN = ("udp", "tcp", "tls", "unix", "shm")  # what is here reaches this host as well
 NODES = (25011, 25012)
 LOOPBACK = "127.0.0.1"
 TALKGROUP = 91
 SUPERFRAMES = 14  # 86 frames a call
 PATIENCE = 20.0  # seconds to wait for nodes and links
+
+_LACKING = re.compile(r"\] no (\S+) here: (.*)")  # as a node writes it into its log
+
+
+class DemoOptions(usage.Options):
+    """
+    What to show.
+    """
+
+    synopsis = "[options] [transport ...]"
+    optParameters = [
+        ["superframes", "s", SUPERFRAMES, "the length of a call, in steps of 0.36 s", int]
+    ]
+
+    def parseArgs(self, *transports: str) -> None:
+        """
+        @param transports: those to show; all that there are when empty.
+        """
+        self["transports"] = transports
 
 
 class Listener:
@@ -104,7 +131,8 @@ class Node:
             "tls = true\n"
             f'[web]\nsocket = "{self.socket}"\n'
         )
-        self.log = (folder / f"{number}.log").open("ab")
+        self.output = folder / f"{number}.{link}.log"
+        self.log = self.output.open("ab")
         twistd = [sys.executable, "-m", "twisted", "-n", "--pidfile=", "bmnode"]
         twistd = [str(Path(sys.executable).parent / "twistd"), *twistd[3:]]
         command = [*twistd, "--config", str(configuration)]
@@ -119,6 +147,23 @@ class Node:
         except NodeError:
             return ""
         return str(links[0]["transport"]) if links and links[0]["ready"] else ""
+
+    def missing(self, transport: str) -> str:
+        """
+        Why its link does not run over a transport.
+        """
+        try:
+            links = ask(self.socket, "links")["links"]
+        except NodeError as error:
+            return str(error)
+        reasons: dict[str, str] = links[0]["missing"] if links else {}
+        return reasons.get(transport, f"no link in {PATIENCE:.0f} s")
+
+    def lacking(self) -> dict[str, str]:
+        """
+        Why it does not have the other transports, by name.
+        """
+        return dict(_LACKING.findall(self.output.read_text()))
 
     def stop(self) -> None:
         """
@@ -142,17 +187,28 @@ def freePorts(count: int) -> list[int]:
     return ports
 
 
+async def comes(reactor: Any, condition: Any) -> bool:
+    """
+    Wait until something is so.
+
+    @return: whether it has become so.
+    """
+    end = reactor.seconds() + PATIENCE
+    while not condition():
+        if reactor.seconds() > end:
+            return False
+        await deferLater(reactor, 0.05)
+    return True
+
+
 async def until(reactor: Any, condition: Any, what: str) -> None:
     """
     Wait until something is so.
 
     @raise SystemExit: it does not become so.
     """
-    end = reactor.seconds() + PATIENCE
-    while not condition():
-        if reactor.seconds() > end:
-            raise SystemExit(f"demo: {what} in {PATIENCE:.0f} s")
-        await deferLater(reactor, 0.05)
+    if not await comes(reactor, condition):
+        raise SystemExit(f"demo: {what} in {PATIENCE:.0f} s")
 
 
 async def talk(reactor: Any, talker: Listener, frames: Iterator[Frame]) -> None:
@@ -168,7 +224,22 @@ async def talk(reactor: Any, talker: Listener, frames: Iterator[Frame]) -> None:
         await deferLater(reactor, max(0.0, due - reactor.seconds()))
 
 
-async def overrides(reactor: Any, folder: Path, transport: str, links: list[int]) -> None:
+def transports() -> dict[str, str | None]:
+    """
+    The names of all transports that Twisted finds, in the order of the demonstration, each with
+    the address by which a node of this host is reached; L{None} where that is not known here.
+    """
+    found = {
+        maker.name: PLACES.get(maker.name, ADDRESSES.get(getattr(maker, "addresses", "any")))
+        for maker in getPlugins(ITransportMaker)
+    }
+    names = sorted(found, key=lambda name: (name not in ORDER, [*ORDER, name].index(name), name))
+    return {name: found[name] for name in names}
+
+
+async def overrides(
+    reactor: Any, folder: Path, transport: str, address: str, links: list[int]
+) -> None:
     """
     Say in the nodes' registry how each is reached.
 
@@ -177,51 +248,84 @@ async def overrides(reactor: Any, folder: Path, transport: str, links: list[int]
     registry = EmbeddedRegistry(reactor, folder / "registry.sqlite")
     await registry.start()
     for node, link in zip(NODES, links, strict=True):
-        address = "" if transport in ("unix", "shm") else LOOPBACK
         await registry.put(OverrideRow(node, 0, transport, address, link))
     await registry.stop()
 
 
-async def run(reactor: Any, folder: Path, transport: str, secrets: Secrets) -> list[list[object]]:
+class Demonstration:
     """
-    One transport.
+    One after the other, all transports of this host.
 
-    @return: the rows of the table.
+    @ivar rows: those of the table.
+    @ivar lacking: why the others are not here, by name.
     """
-    print(f"\r{transport}: starting ...".ljust(60), end="", flush=True)
-    ports = freePorts(2 * len(NODES))
-    links = ports[len(NODES) :]
-    await overrides(reactor, folder, transport, links)
-    password = secrets.homebrewPassword("hotspots") or b""
-    nodes = []
-    listeners: list[Listener] = []
-    try:
-        for number, port, link in zip(NODES, ports, links, strict=False):
-            nodes.append(Node(folder, number, port, link))
-            first = nodes[-1]
-            await until(reactor, first.socket.exists, f"node {number} does not start")
-        await until(
-            reactor,
-            lambda: all(node.linkedOver() == transport for node in nodes),
-            f"the nodes are not linked over {transport}",
-        )
-        for place, node in enumerate(nodes):
-            for each in (1, 2):
-                radio = 2_340_000 + 10 * place + each
-                listeners.append(Listener(reactor, node.port, radio, password))
-        await until(reactor, lambda: all(one.running for one in listeners), "no login")
-        await deferLater(reactor, 0.3)
-        return await calls(reactor, transport, listeners)
-    finally:
-        for listener in listeners:
-            listener.stop()
+
+    def __init__(self, reactor: Any, folder: Path, superframes: int) -> None:
+        """
+        @param superframes: the length of each call.
+        """
+        self.rows: list[list[object]] = []
+        self.lacking: dict[str, str] = {}
+        self._reactor = reactor
+        self._folder = folder
+        self._superframes = superframes
+        self._password = Secrets.create(folder / "secrets.toml").homebrewPassword("hotspots") or b""
+
+    async def show(self, transport: str, address: str) -> None:
+        """
+        One transport, unless it is not here.
+
+        @param address: where the nodes are, as an override has it.
+        @raise SystemExit: it is here, and does not carry the link.
+        """
+        reactor = self._reactor
+        print(f"\r{transport}: starting ...".ljust(60), end="", flush=True)
+        ports = freePorts(2 * len(NODES))
+        links = ports[len(NODES) :]
+        await overrides(reactor, self._folder, transport, address, links)
+        nodes: list[Node] = []
+        listeners: list[Listener] = []
+        try:
+            for number, port, link in zip(NODES, ports, links, strict=False):
+                nodes.append(Node(self._folder, number, port, link))
+                first = nodes[-1]
+                await until(reactor, first.socket.exists, f"node {number} does not start")
+            await until(
+                reactor,
+                lambda: (
+                    self._lacks(transport, nodes)
+                    or all(node.linkedOver() == transport for node in nodes)
+                ),
+                f"the nodes are not linked over {transport}",
+            )
+            if self._lacks(transport, nodes):
+                return
+            for place, node in enumerate(nodes):
+                for each in (1, 2):
+                    radio = 2_340_000 + 10 * place + each
+                    listeners.append(Listener(reactor, node.port, radio, self._password))
+            await until(reactor, lambda: all(one.running for one in listeners), "no login")
+            await deferLater(reactor, 0.3)
+            self.rows += await calls(reactor, transport, listeners, self._superframes)
+        finally:
+            for listener in listeners:
+                listener.stop()
+            for node in nodes:
+                node.stop()
+
+    def _lacks(self, transport: str, nodes: list[Node]) -> bool:
         for node in nodes:
-            node.stop()
+            self.lacking.update(node.lacking())
+        return transport in self.lacking
 
 
-async def calls(reactor: Any, transport: str, listeners: list[Listener]) -> list[list[object]]:
+async def calls(
+    reactor: Any, transport: str, listeners: list[Listener], superframes: int
+) -> list[list[object]]:
     """
     A group call and a private call in each direction.
+
+    @return: the rows of the table.
     """
     a1, a2, b1, b2 = listeners
     rows: list[list[object]] = []
@@ -248,7 +352,7 @@ async def calls(reactor: Any, transport: str, listeners: list[Listener]) -> list
                 source=talker.radio,
                 destination=other.radio if private else TALKGROUP,
                 stream=stream,
-                superframes=SUPERFRAMES,
+                superframes=superframes,
                 private=private,
             ),
         )
@@ -272,35 +376,54 @@ def short(radio: int, stream: int) -> Iterator[Frame]:
     return voiceCall(source=radio, destination=7, stream=stream, superframes=1)
 
 
-async def demonstrate(reactor: Any) -> None:
+async def demonstrate(reactor: Any, options: DemoOptions) -> None:
     """
     All transports, and the table.
+
+    @raise SystemExit: frames are missing, or a transport that was asked for is not here.
     """
     reactor.seconds = time.monotonic
     folder = Path(mkdtemp(prefix="bmff-"))
-    rows: list[list[object]] = []
+    there = transports()
+    asked = options["transports"]
+    shown = Demonstration(reactor, folder, options["superframes"])
     try:
-        secrets = Secrets.create(folder / "secrets.toml")
-        for transport in TRANSPORTS:
-            rows += await run(reactor, folder, transport, secrets)
+        for transport in asked or there:
+            if transport not in there:
+                shown.lacking[transport] = "there is no such transport"
+            elif transport not in shown.lacking:
+                address = there[transport]
+                if address is None:
+                    shown.lacking[transport] = "the demonstration does not know its addresses"
+                else:
+                    await shown.show(transport, address)
     finally:
         for log in folder.glob("*.log"):
             if "Traceback" in log.read_text():
                 print(log.read_text(), file=sys.stderr)
         rmtree(folder)
     heading = ("OVER", "CALL", "FROM > TO", "SENT", "HEARD", "LOST", "MEDIAN ms", "P99 ms")
-    print("\r" + " " * 60 + "\r" + table(heading, rows))
-    missing = sum(int(str(row[5])) for row in rows)
+    print("\r" + " " * 60 + "\r" + table(heading, shown.rows))
+    for transport, reason in shown.lacking.items():
+        print(f"no {transport} here: {reason}")
+    missing = sum(int(str(row[5])) for row in shown.rows)
     if missing:
         raise SystemExit(f"demo: {missing} frames are missing")
+    if lacking := [name for name in asked if name in shown.lacking]:
+        raise SystemExit(f"demo: no {', '.join(lacking)}")
 
 
-def main(reactor: Any) -> Deferred[None]:
+def main(reactor: Any, *words: str) -> Deferred[None]:
     """
     For L{react}.
     """
-    return Deferred.fromCoroutine(demonstrate(reactor))
+    options = DemoOptions()
+    try:
+        options.parseOptions(words)
+    except usage.UsageError as error:
+        raise SystemExit(f"demo: {error}") from None
+    return Deferred.fromCoroutine(demonstrate(reactor, options))
 
 
 if __name__ == "__main__":
-    react(main, (), anyReactor)
+    react(main, sys.argv[1:], anyReactor)

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from bmff.cluster.logins import Logins
 from bmff.cluster.networks import encodeNetworks
 from bmff.dmr.frame import Frame
+from bmff.dmr.ranges import Ranges
 from bmff.events import PeerRegistered
 from bmff.wire.fastforward.cookie import Cookies
 from bmff.wire.fastforward.handshake import (
@@ -18,7 +19,7 @@ from bmff.wire.fastforward.handshake import (
     InitiatorHandshake,
     PreSharedKey,
 )
-from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.interest import Change, Interest
 from bmff.wire.fastforward.link import APPLICATION, INTEREST, WHOLE_WANTED, Link, RadioLocation
 from bmff.wire.fastforward.messages import (
     Answer,
@@ -51,8 +52,8 @@ class Recorder:
         self.interest = Interest()
         self.heard: list[object] = []
 
-    def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
-        self.heard.append((added, removed))
+    def interestChanged(self, link: Link, change: Change) -> None:
+        self.heard.append((change.added, change.removed))
 
     def locationsReceived(self, link: Link, locations: list[RadioLocation], now: float) -> None:
         self.heard.append(locations)
@@ -315,10 +316,13 @@ class Conversation:
         own.change((91, 26200), ())
         whole = own.whole()
         change = own.change((2621,), (91,))
+        ranges = own.change((), (), Ranges([(3100, 3199), (31_000, 31_999)]))
         assert change is not None
+        assert ranges is not None
         controls = {
             "the whole interest": (INTEREST, whole),
             "a change of it": (INTEREST, change),
+            "a change of its ranges": (INTEREST, ranges),
             "an application message": (APPLICATION, b"\x07weatherrain"),
             "a login": (APPLICATION, self._login()),
             "the networks of a node": (

@@ -21,6 +21,7 @@ from bmff.config import (
     Address,
     Configuration,
     Homebrew,
+    Server,
     defaultState,
     loadConfiguration,
     parseConfiguration,
@@ -365,6 +366,76 @@ class SectionTests(MistakesCase):
         self.assertIn("107", self.mistake(f"web.socket = '/{'ü' * 60}'"))
         self.assertIn("web.socket", self.mistake(f"state = '/{'s' * 100}'"))
 
+    def test_registry(self) -> None:
+        """
+        The registry is the embedded one unless another plugin is named.
+        """
+        made = configuration("").registry
+        self.assertEqual((made.type, made.user, made.password), ("embedded", "bmnode", "bmnode"))
+        self.assertEqual(made.addresses, (Server("127.0.0.1", 3301),))
+        made = configuration(
+            '[registry]\ntype = "tarantool"\nuser = "me"\npassword = "mine"\naddresses = '
+            '["[::1]:1", "localhost:65535", "127.9.9.9:2", "unix:/r", "unix/:/r", "unix:r"]'
+        ).registry
+        self.assertEqual((made.type, made.user, made.password), ("tarantool", "me", "mine"))
+        self.assertEqual(
+            list(map(str, made.addresses)),
+            ["[::1]:1", "localhost:65535", "127.9.9.9:2", "unix:/r", "unix:/r", f"unix:{FOLDER}/r"],
+        )
+        self.assertEqual(configuration("registry.type = 'acme'").registry.type, "acme")
+
+    def test_registryMistakes(self) -> None:
+        """
+        What cannot be used of the registry's section is a mistake at its place.
+        """
+        for key, bad in (
+            ("type", "''"),
+            ("type", "'two words'"),
+            ("type", "1"),
+            ("user", "''"),
+            ("user", '"a\\n"'),
+            ("password", "''"),
+            ("tunnelled", "'yes'"),
+            ("addresses", "[]"),
+            ("addresses", "'127.0.0.1:3301'"),
+            *(
+                ("addresses[0]", f"[{one}]")
+                for one in (
+                    "1",
+                    "''",
+                    "'unix:'",
+                    f"'unix:/{'s' * 107}'",
+                    "'127.0.0.1'",
+                    "'127.0.0.1:0'",
+                    "'127.0.0.1:65536'",
+                    "'127.0.0.300:1'",
+                    "'::1:3301'",
+                    "'[::1::]:3301'",
+                    "'user@127.0.0.1:3301'",
+                )
+            ),
+        ):
+            place = f"registry.{key}"
+            text = f"network = 25011\n{place.removesuffix('[0]')} = {bad}"
+            self.assertEqual(self.places(text), [place], bad)
+
+    def test_tunnelled(self) -> None:
+        """
+        A server that is on another host is a mistake, told with what to do, unless it is said that
+        a tunnel leads there.
+        """
+        for address in ("192.0.2.1:3301", "[2001:db8::1]:3301", "db.example.org:3301", "0.0.0.0:1"):
+            text = f"[registry]\naddresses = ['127.0.0.1:1', '{address}']"
+            mistake = self.mistake(text)
+            self.assertTrue(mistake.startswith(f"registry.addresses[1]: '{address}' is not on"))
+            self.assertIn("tunnelled = true", mistake)
+            made = configuration(f"{text}\ntunnelled = true").registry
+            self.assertEqual(str(made.addresses[1]), address)
+        self.assertEqual(
+            self.places(f"network = 25011\n{text}\ntunnelled = 1"),
+            ["registry.addresses[1]", "registry.tunnelled"],
+        )
+
     def test_sections(self) -> None:
         """
         A section that is no table is a mistake.
@@ -478,7 +549,9 @@ class MistakesTests(MistakesCase):
         An unknown key that resembles none is told with those that there are.
         """
         self.assertEqual(
-            self.mistake("[registry]\nxyz = 1"), "registry.xyz: unknown; known here: file"
+            self.mistake("[homebrew.peer.1]\nxyz = 1"),
+            "homebrew.peer.1.xyz: unknown; known here: password, static, single, dynamic_timeout, "
+            "options, banned",
         )
 
     def test_misplaced(self) -> None:

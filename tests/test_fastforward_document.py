@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from mmap import mmap
 from types import ModuleType
 from typing import Final
 
@@ -22,8 +23,8 @@ from bmff.dmr.numbers import isLocal
 from bmff.events import PeerRegistered
 from bmff.protocols import connection, fastforward
 from bmff.router import locations, remains, router
-from bmff.sockets import descriptor
-from bmff.transports import connected, udp, unix
+from bmff.sockets import descriptor, ring
+from bmff.transports import connected, shm, shmconnection, shmhello, udp, unix
 from bmff.wire.fastforward import (
     arrivals,
     capabilities,
@@ -46,7 +47,7 @@ from bmff.wire.fastforward import (
     waiting,
 )
 from bmff.wire.fastforward.capabilities import Capabilities
-from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.interest import Change, Interest
 from bmff.wire.fastforward.link import RadioLocation
 from bmff.wire.fastforward.messages import (
     Acknowledgement,
@@ -69,6 +70,7 @@ SPOKEN: Final = (
     *(arrivals, capabilities, control, cookie, gaps, handshake, interest, keylog, link),
     *(messages, noise, order, path, prologue, pulse, quality, session, sessions, waiting),
     *(connection, fastforward, choice, cluster, logins, networks, search, ways),
+    *(ring, shm, shmconnection, shmhello),
 )
 
 # The rows of the document's tables of timers and limits, and what they stand for.
@@ -141,6 +143,7 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "first repetition of a segment": (control, "FIRST_REPEAT"),
     "slowest repetition of a segment": (control, "SLOWEST_REPEAT"),
     "talkgroups in an interest": (interest, "LARGEST"),
+    "ranges in an interest": (interest, "LARGEST_RANGES"),
     "interests may differ, and between requests for the whole": (link, "PATIENCE"),
     "locations in a message": (link, "MOST_LOCATIONS"),
     "name of a handler": (link, "LONGEST_NAME"),
@@ -179,6 +182,14 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "datagram that is read": (udp, "LARGEST"),
     "paths on UDP": (udp, "MOST_PATHS"),
     "packet that a stream's length can name": (descriptor, "LARGEST"),
+    "between looks for packets that nobody rang for": (shmconnection, "LOOK_INTERVAL"),
+    "slot of a ring": (ring, "SLOT"),
+    "slots of a ring": (ring, "SLOTS"),
+    "slots of the largest packet": (ring, "MOST"),
+    "ring": (ring, "SIZE"),
+    "memory of a path": (shmhello, "MEMORY"),
+    "connections for shared memory that wait": (shm, "MOST_STRANGERS"),
+    "record of an agreement on shared memory": (shmhello, "ROOM"),
     "user that is never trusted": (unix, "NOBODY"),
     "call without frames is over": (router, "SILENCE"),
     "stream is ignored after its end": (remains, "OWNED"),
@@ -357,7 +368,10 @@ class ExampleTests(DocumentCase):
         self.assertEqual(
             (measurement.interestVersion, measurement.interestDigest), (told.version, told.digest)
         )
-        self.assertEqual(told.take(self.examples["a change of it"][1:]), ([2621], [91]))
+        self.assertEqual(told.take(self.examples["a change of it"][1:]), Change([2621], [91]))
+        self.assertEqual(
+            told.take(self.examples["a change of its ranges"][1:]), Change([], [], True)
+        )
 
     def test_trusted(self) -> None:
         """
@@ -511,6 +525,76 @@ class NumberTests(DocumentCase):
             local |= set(range(int(first), int(last or first) + 1))
         for talkgroup in (*range(20_000), *range(0xFFFF00, 0x1000000)):
             self.assertEqual(talkgroup in local, isLocal(talkgroup), talkgroup)
+
+
+class SharedMemoryTests(DocumentCase):
+    """
+    The layout of shared memory.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        (rows,) = (rows for head, rows in self.tables if head[2:] == ["of a ring"])
+        self.places = {row[2].partition(":")[0]: int(number(row[0])) for row in rows}
+        self.size = sum(int(number(row[1])) for row in rows)
+        self.slots = int(number(rows[4][0]))
+        memory = self.memory = mmap(-1, shmhello.MEMORY)
+        words = memoryview(memory).cast("Q")
+        self.writer = ring.RingWriter(memory, words, 0)
+        self.reader = ring.RingReader(memory, words, 0)
+
+    def word(self, name: str) -> int:
+        """
+        One of the words in front of the first ring.
+        """
+        return self.at(self.places[name])
+
+    def at(self, place: int) -> int:
+        """
+        A number in the first ring.
+        """
+        return int.from_bytes(self.memory[place : place + 8], "little")
+
+    def test_packet(self) -> None:
+        """
+        A packet stands where the document says, and the words in front change as it says.
+        """
+        self.assertEqual(self.size, ring.SIZE)
+        self.assertTrue(self.reader.rest() is False and self.word("asleep"))
+        self.assertIs(self.writer.put(b"first"), True)
+        self.assertIs(self.writer.put(bytes(57)), False)
+        self.assertEqual((self.word("head"), self.word("tail"), self.word("asleep")), (3, 0, 0))
+        self.assertEqual(self.at(self.slots), 5)
+        self.assertEqual(self.memory[self.slots + 8 : self.slots + 13], b"first")
+        self.assertEqual(self.at(self.slots + ring.SLOT), 1 << 16 | 57)
+        self.assertEqual(self.reader.take(), b"first")
+        self.reader.release()
+        self.assertEqual(self.word("tail"), 1)
+
+    def test_room(self) -> None:
+        """
+        A ring is full when the document says so, and the writer says that it waits.
+        """
+        while self.writer.put(bytes(descriptor.LARGEST)) is not None:
+            pass
+        self.assertEqual(self.word("head"), ring.SLOTS // ring.MOST * ring.MOST)
+        self.assertFalse(self.writer.hasRoom())
+        self.assertEqual(self.word("starved"), 1)
+
+    def test_agreement(self) -> None:
+        """
+        Offers and answers begin as the document says.
+        """
+        rows = [rows for head, rows in self.tables if head[2:] in (["offer"], ["answer"])]
+        self.assertEqual(len(rows), 2)
+        for (magic, kind, *_), kinds in zip(rows, (2, 3), strict=True):
+            self.assertIn(f"`{shmhello.MAGIC.decode()}`", magic[2])
+            self.assertEqual(int(magic[1]), len(shmhello.MAGIC))
+            for one, record in enumerate(
+                (shmhello.PLAIN, shmhello.BELLS, shmhello.REFUSED)[:kinds]
+            ):
+                self.assertIn(f"{one}: ", kind[2])
+                self.assertEqual(record, shmhello.MAGIC + bytes([one]))
 
 
 class LayoutTests(DocumentCase):

@@ -27,6 +27,8 @@ hotspots = "{SECRET}"
 [fastforward]
 group = {{key = "{"ab" * 32}"}}
 pair = {{key = "{"CD" * 32}", nodes = [2501, 25011]}}
+[registry]
+bmnode = "{SECRET}"
 [bridges]
 other = "{SECRET}"
 [tokens]
@@ -85,6 +87,8 @@ class LoadTests(SecretsCase):
         self.assertEqual(secrets.homebrewPassword("hotspots"), SECRET.encode())
         self.assertEqual(secrets.homebrewPassword("2345678"), f"grün{SECRET}".encode())
         self.assertIsNone(secrets.homebrewPassword("other"))
+        self.assertEqual(secrets.registryPassword("bmnode"), SECRET)
+        self.assertIsNone(secrets.registryPassword("hotspots"))
         self.assertIsNone(secrets.mistake)
 
     def test_shapes(self) -> None:
@@ -97,7 +101,7 @@ class LoadTests(SecretsCase):
                 '[fastforward]\ne = "x"\nf = {}\ng = {key = "ab"}\n'
                 f'h = {{key = "{"ab" * 32}", nodes = [1, "2501"], node = 1}}\n'
                 f'i = {{key = "{"gh" * 32}"}}\n'
-                "[bridges]\nj = true\n[tokens]\nk = 1\n[tokns]\n"
+                "[registry]\nn = 1\n[bridges]\nj = true\n[tokens]\nk = 1\n[tokns]\n"
             ),
             [
                 "",  # an unknown key, which is not named
@@ -112,6 +116,7 @@ class LoadTests(SecretsCase):
                 "fastforward.h.nodes[0]",
                 "fastforward.h.nodes[1]",
                 "fastforward.i.key",
+                "registry.n",
                 "bridges.j",
                 "tokens.k",
             ],

@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
 from twisted.internet import reactor as anyReactor
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -29,6 +29,7 @@ from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import packAddress
+from bmff.testing.everybody import Everybody
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.wire.fastforward.handshake import Established
@@ -38,33 +39,6 @@ from bmff.wire.homebrew import Station
 from tests.nodes import FASTEST
 
 PATIENCE = 15.0  # seconds; a busy machine takes longer than the promise
-
-
-@dataclass(frozen=True)
-class SomeSettings:
-    """
-    Nothing is set for a peer.
-    """
-
-    static: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    single: bool = False
-    dynamicTimeout: float = 900.0
-    options: bool = True
-
-
-class Everybody:
-    """
-    Lets in who knows the password.
-    """
-
-    def passphrase(self, peerID: int) -> bytes | None:
-        return b"passw0rd"
-
-    def refusal(self, peerID: int) -> str | None:
-        return None
-
-    def settings(self, peerID: int) -> SomeSettings:
-        return SomeSettings()
 
 
 class LinkServiceTests(TestCase):
@@ -159,6 +133,68 @@ class LinkServiceTests(TestCase):
             await self.until(lambda: not self.services[0].describeNodes())
         finally:
             await self.stop()
+
+    async def test_rowStays(self) -> None:
+        """
+        The row of a node that has stopped stays and says so: it counts for nobody, and can be told
+        from that of one that was taken away.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            leaving = self.services.pop()
+            before = self.services[0].registry.nodes[25002]
+            await leaving.stopService()
+            rows = self.services[0].registry
+            await self.until(lambda: rows.nodes[25002].seen == 0)
+            self.assertEqual(rows.nodes[25002], replace(before, seen=0.0))
+            self.assertEqual(self.services[0].cluster.ways.known(), {})
+        finally:
+            await self.stop()
+
+    async def test_nextProcess(self) -> None:
+        """
+        A node that stops leaves the row alone that its next process has written already.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            leaving = self.services.pop()
+            newer = replace(leaving.registry.nodes[25002], boot=5, pid=4711)
+            await self.services[0].registry.put(newer)
+            await self.until(lambda: leaving.registry.nodes[25002] == newer)
+            await leaving.stopService()
+            await self.services[0].registry.put(OverrideRow(25009, 0, "auto", "", 0))  # in its turn
+            self.assertEqual(self.services[0].registry.nodes[25002], newer)
+        finally:
+            await self.stop()
+
+    async def test_noRegistry(self) -> None:
+        """
+        Where links cannot be made who waits for them is told at once, and why in one line.
+        """
+        (self.folder / "registry.sqlite").write_text("no database, but long enough " * 100)
+        with capturedLogs() as logs:
+            await self.start(1)
+        (service,) = self.services
+        self.assertIn("registry.sqlite", service.failure)
+        said = [formatEvent(each) for each in logs if each["log_level"] is LogLevel.error]
+        self.assertEqual(said, [f"no links to other nodes: {service.failure}"])
+        self.assertEqual((service.port, service.describeNodes()), (0, []))
+        await self.stop()
+
+    async def test_stoppedEarly(self) -> None:
+        """
+        A node that is stopped while it starts has opened nothing afterwards, and says nothing.
+        """
+        with capturedLogs() as logs:
+            starting = Deferred.fromCoroutine(self.start(1))
+            (service,) = self.services
+            await service.stopService()
+            await deferLater(anyReactor, 0.05)
+        self.assertNoResult(starting)
+        self.assertEqual((service.port, service.transports), (0, {}))
+        self.assertEqual([formatEvent(each) for each in logs], [])
 
     async def test_keyRotated(self) -> None:
         """

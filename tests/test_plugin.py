@@ -49,4 +49,6 @@ class PluginTests(SynchronousTestCase):
         )
         command = [sys.executable, "-c", script]
         done = run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        self.assertEqual(done.stdout, "bmnode ['bmff', 'bmff.errors', 'bmff.ibmff']\n")
+        self.assertEqual(
+            done.stdout, "bmnode ['bmff', 'bmff.errors', 'bmff.routing', 'bmff.ibmff']\n"
+        )

@@ -551,6 +551,23 @@ class NodeTests(EarTestCase):
         self.assertEqual(hotspot.recv(100)[:6], b"RPTACK")
         return process
 
+    def test_noLinks(self) -> None:
+        """
+        A node whose links cannot be made is ready without delay, as hotspots need no other nodes,
+        and says why there are none.
+        """
+        path = self.home.node(more='[fastforward]\nlisten = ["127.0.0.1"]')
+        self.home.state.mkdir()
+        (self.home.state / "registry.sqlite").write_text("no database, but long enough " * 100)
+        begin = time.monotonic()
+        process = self.start(path, [])
+        self.waitFor("READY=1")
+        self.assertLess(self.ear.times("READY=1")[0] - begin, PATIENCE)
+        (status,) = [each for each in self.ear.listen() if each.startswith("STATUS=")]
+        self.assertIn("no links to other nodes: ", status)
+        self.assertIn("registry.sqlite", status)
+        self.end(process)
+
     def test_otherSocket(self) -> None:
         """
         A socket at an address that the configuration does not name is closed, with a word; the

@@ -17,7 +17,7 @@ from bmff.ctl.main import Options
 from bmff.testing.mutation import mutations
 from bmff.wire.fastforward import link
 from bmff.wire.fastforward.control import ControlSender
-from bmff.wire.fastforward.interest import encode
+from bmff.wire.fastforward.interest import Told, encode
 from bmff.wire.fastforward.keylog import CLEAR, LoggedSession
 from bmff.wire.fastforward.messages import (
     TIME_SIZE,
@@ -241,9 +241,8 @@ class MessageTests(WiresharkCase):
         words = [*MESSAGES, "frame 2621001 > 91 slot 2 voice header"]
         self.assertEqual(self.words([ipv4(packet)]), [", ".join(words)])
         (found,) = self.details()
-        part, acknowledgement, _, goodbye, challenge, probe, answer, missing, copies, unknown, _ = (
-            found["fastforward.message"]
-        )
+        part, _, *rest, unknown, _ = found["fastforward.message"]
+        acknowledgement, _, goodbye, challenge, probe, answer, missing, copies = rest
         self.shows(part, segment__number="7", segment__last="1")
         self.shows(part, segment__row=f"0x{ROW:08x}", segment__other="0x0000abcd")
         self.shows(acknowledgement, acknowledgement__number="8")
@@ -290,7 +289,7 @@ class MessageTests(WiresharkCase):
             for each in places
         )
         controls = {
-            "interest: 1 added, 1 removed": bytes((1,)) + encode(2, False, [2621], [91]),
+            "interest: 1 added, 1 removed": bytes((1,)) + encode(Told(2, False, [2621], [91])),
             "locations of 2": bytes((2,)) + rows,
             "application weather, 4 bytes": b"\3\7weatherrain",
             "whole wanted": b"\4",
@@ -304,7 +303,7 @@ class MessageTests(WiresharkCase):
         interest, locations, application, wanted, _ = (
             each["fastforward.message"]["fastforward.control"] for each in self.details()
         )
-        self.shows(interest, control__kind="1", interest__version="2", interest__whole="0")
+        self.shows(interest, control__kind="1", interest__version="2", interest__flags="0x00")
         self.shows(interest, interest__added="2621", interest__removed="91")
         first, second = locations["fastforward.location"]
         self.shows(first, location__radio="2621001", location__peer="262100101")
@@ -481,7 +480,7 @@ class HostileTests(WiresharkCase):
             b"\1" + bytes(4) + b"wireguard" + bytes(120),
         ]
         self.assertNotIn(False, self.malformed(packets))
-        interest = encode(1, True, [91], [])
+        interest = encode(Told(1, True, [91], []))
         many = interest[:5] + b"\xff" * 8 + interest[13:]
         self.assertEqual(self.malformed([clear(segment(1, b"\1" + many))]), [True])
 

@@ -11,9 +11,10 @@ from subprocess import run
 from typing import Any, Final
 
 from bmff.dmr.frame import Frame
+from bmff.dmr.ranges import Ranges
 from bmff.testing.requirements import requires
 from bmff.wire.fastforward import link
-from bmff.wire.fastforward.interest import encode
+from bmff.wire.fastforward.interest import Told, encode
 from bmff.wire.fastforward.keylog import CLEAR
 from bmff.wire.fastforward.messages import (
     FRAME_SIZE,
@@ -54,7 +55,10 @@ def segment(number: int, data: bytes, *, last: bool = True, row: int = ROW) -> b
 # One of each kind of message with which a packet can go on behind it.
 MESSAGES: Final = {
     "segment 7: interest, whole: 2 talkgroups": segment(
-        7, bytes((link.INTEREST,)) + encode(3, True, [91, 26200], [])
+        7, bytes((link.INTEREST,)) + encode(Told(3, True, [91, 26200], []))
+    ),
+    "segment 8: interest: 0 added, 0 removed, 1 ranges": segment(
+        8, bytes((link.INTEREST,)) + encode(Told(4, False, [], [], Ranges([(100, 200)])))
     ),
     "acknowledgement 8": Acknowledgement(ROW, 8).encode(),
     "measurement": MEASUREMENT.encode(),

@@ -36,7 +36,7 @@ from bmff.events import (
 from bmff.router.locations import Location
 from bmff.router.router import Router
 from bmff.wire.fastforward.control import Full
-from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.interest import Change, Interest
 from bmff.wire.fastforward.link import INTEREST, Link, RadioLocation
 from bmff.wire.fastforward.path import Path
 from bmff.wire.throttle import Throttle
@@ -135,7 +135,7 @@ class Cluster:
         self._ticking: Any = None
         self._tickDue = inf
         self._used = (0.0, 0.0)
-        router.interestWatcher = self
+        router.reach.interestWatcher = self
 
     # Life.
 
@@ -226,7 +226,7 @@ class Cluster:
         remote = self.remotes[link.node] = RemoteNode(link, self._router)
         link.takeFrame = partial(self._router.route, remote)
         link.restarted = partial(self._greet, link)
-        self._router.addRemote(remote)
+        self._router.reach.addRemote(remote)
         self._greet(link)
         path = link.path
         transport, address = (path.traits.name, path.remote) if path else ("", "")
@@ -239,7 +239,7 @@ class Cluster:
         now = self._clock.seconds()
         places = [
             RadioLocation(radio, location.peerID, location.slot, now - location.heard)
-            for radio, location in self._router.locations.local()
+            for radio, location in self._router.reach.locations.local()
         ]
         try:
             link.sendApplication(NETWORKS, self._networks.whole())
@@ -304,13 +304,15 @@ class Cluster:
         if self._duplicates.passes(node, self._clock.seconds()):
             self._publish(DuplicateNodeSeen(node, remote))
 
-    def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
+    def interestChanged(self, link: Link, change: Change) -> None:
         """
         See L{bmff.wire.fastforward.link.LinkWatcher}.
         """
         remote = self.remotes.get(link.node)
         if remote is not None and remote.link is link:
-            self._router.remoteChanged(remote, added, removed)
+            self._router.reach.remoteChanged(remote, change.added, change.removed)
+            if change.ranges:
+                self._router.reach.remoteReviewed(remote)
 
     def locationsReceived(self, link: Link, locations: list[RadioLocation], now: float) -> None:
         """
@@ -321,7 +323,7 @@ class Cluster:
             for each in locations:
                 self._told.pop(each.radio, None)
                 place = Location(each.peer, each.slot, now - each.age, remote)
-                self._router.locations.told(each.radio, place)
+                self._router.reach.locations.told(each.radio, place)
 
     def applicationReceived(self, link: Link, name: str, payload: bytes) -> None:
         """
@@ -364,7 +366,8 @@ class Cluster:
         What this node wants to hear has changed, or the networks that its peers lead to; see
         L{bmff.router.router.Flushable}.
         """
-        change = self.interest.change(*self._router.takeInterest())
+        reach = self._router.reach
+        change = self.interest.change(*reach.takeInterest(), reach.wantedRanges())
         if change is not None:
             for remote in self.remotes.values():
                 self._send(remote, INTEREST, change)
@@ -391,7 +394,7 @@ class Cluster:
         self.logins.watch(event)
         if not isinstance(event, CallStarted):
             return
-        if event.peer not in self._router.peers:
+        if event.peer not in self._router.reach.peers:
             self._told.pop(event.source, None)  # it was heard elsewhere: tell when it is back
             return
         now = self._clock.seconds()

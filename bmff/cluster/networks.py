@@ -68,7 +68,7 @@ class NetworkNews:
         """
         What every node is to be told, if that has changed.
         """
-        now = encodeNetworks(self._router.networks.live)
+        now = encodeNetworks(self._router.reach.networks.live)
         if now == self._told:
             return None
         self._told = now
@@ -95,4 +95,4 @@ class NetworkNews:
         else:
             self._elsewhere.pop(remote, None)
         lower = [each for one, each in self._elsewhere.items() if one.peerID < self._nodeID]
-        self._router.setNetworks(remote, names, frozenset().union(*lower), now)
+        self._router.reach.setNetworks(remote, names, frozenset().union(*lower), now)

@@ -37,7 +37,7 @@ class RemoteNode:
         """
         See L{bmff.router.call.Remote}. Nothing is sent before its whole interest has come.
         """
-        return talkgroup in self.link.interest.talkgroups
+        return talkgroup in self.link.interest
 
     def openSink(self, call: Call) -> LinkSink:
         """

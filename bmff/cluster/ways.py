@@ -53,6 +53,14 @@ class Way:
     patience: float
 
 
+def isByHand(row: NodeRow) -> bool:
+    """
+    Whether somebody has said where a node is that does not say so itself: no process has written
+    the row, so it does not age. Where nobody has said that it is there it counts for nothing.
+    """
+    return row.boot == 0 and row.seen > 0
+
+
 class Rows(Protocol):
     """
     What is asked of a registry, see L{bmff.ibmff.IRegistry}.
@@ -63,6 +71,9 @@ class Rows(Protocol):
 
     @property
     def overrides(self) -> Mapping[int, OverrideRow]: ...
+
+    @property
+    def age(self) -> float: ...
 
 
 class Ways:
@@ -116,9 +127,10 @@ class Ways:
         The nodes whose place is known, each with the way over UDP.
         """
         found: dict[int, OverrideRow] = {}
-        fresh = self._wallClock() - ROW_LIFE
+        # While the registry is away nobody's row is renewed: what was fresh when it was read stays.
+        fresh = self._wallClock() - ROW_LIFE - self._registry.age
         for known in self._registry.nodes.values():
-            if known.seen >= fresh:
+            if known.seen >= fresh or isByHand(known):
                 found[known.node] = OverrideRow(known.node, 0, "udp", known.address, known.port)
         for target in self._targets.values():
             found[target.node] = OverrideRow(target.node, 0, "udp", target.address, target.port)
@@ -200,7 +212,8 @@ class Ways:
         The ways to a node that is not linked.
         """
         node = row.node
-        leaves = node < self._nodeID and node in self._registry.nodes
+        itself = self._registry.nodes.get(node)
+        leaves = node < self._nodeID and itself is not None and not isByHand(itself)
         patience = HIGHER_WAITS if leaves else 0.0
         ways = [Way(row, patience)]
         if known is None:

@@ -21,6 +21,9 @@ from bmff.ctl.impair import ImpairOptions
 from bmff.ctl.instances.options import InstanceOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
+from bmff.ctl.node import NodeOptions
+from bmff.ctl.override import OverrideOptions
+from bmff.ctl.overrides import OverridesOptions
 from bmff.ctl.path import PathOptions
 from bmff.errors import ConfigurationError
 
@@ -51,6 +54,9 @@ class Options(usage.Options):
         ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
         ("links", None, LinksOptions, "List the links of a running node."),
         ("path", None, PathOptions, "Have a link of a running node run over a transport."),
+        ("overrides", None, OverridesOptions, "List what a running node makes of the overrides."),
+        ("override", None, OverrideOptions, "List, set or remove overrides in the registry."),
+        ("node", None, NodeOptions, "List, add or remove nodes in the registry."),
         ("counters", None, CountersOptions, "List what a running node carried and dropped."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),

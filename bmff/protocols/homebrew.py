@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from bmff.dmr.frame import SLOT_2, Frame
 from bmff.dmr.position import decodePosition
+from bmff.dmr.ranges import Ranges
 from bmff.dmr.talkeralias import decodeTalkerAlias
 from bmff.errors import ProtocolError
 from bmff.events import (
@@ -31,6 +32,10 @@ from bmff.events import (
 from bmff.protocols.alarm import Alarm
 from bmff.protocols.turn import Turn
 from bmff.router.call import Peer
+from bmff.router.dialling import mayBeDialled
+from bmff.router.inward import Inward
+from bmff.router.router import Router
+from bmff.router.translation import Translation
 from bmff.sockets.addresses import formatAddress
 from bmff.sockets.datagrams import FanOut
 from bmff.wire import homebrewmaster as wire
@@ -66,6 +71,11 @@ class Settings(Protocol):
     @ivar single: whether keying a talkgroup leaves the one keyed before.
     @ivar dynamicTimeout: seconds until a talkgroup that was keyed is left again, 0 for never.
     @ivar options: whether the peer may set its own talkgroups.
+    @ivar dial: whether a private call to a talkgroup's number links it to 9 on slot 2.
+    @ivar autoStatic: whether a simplex hotspot keeps what was keyed last until it keys another.
+    @ivar holdOff: seconds after its own talk in which other static talkgroups are held back.
+    @ivar refused: the talkgroups that it may neither key nor hear.
+    @ivar translation: the numbers that are others there.
     """
 
     @property
@@ -79,6 +89,21 @@ class Settings(Protocol):
 
     @property
     def options(self) -> bool: ...
+
+    @property
+    def dial(self) -> bool: ...
+
+    @property
+    def autoStatic(self) -> bool: ...
+
+    @property
+    def holdOff(self) -> float: ...
+
+    @property
+    def refused(self) -> Ranges: ...
+
+    @property
+    def translation(self) -> Translation: ...
 
 
 class Access(Admission, Protocol):
@@ -97,14 +122,31 @@ class HomeBrewPeer(Peer):
     @ivar unknown: what was not understood of its options.
     """
 
-    __slots__ = ("_layout", "session", "unknown")
+    __slots__ = ("_inward", "_layout", "_router", "session", "unknown")
 
-    def __init__(self, session: Session, outlet: HomeBrewPort) -> None:
+    def __init__(self, session: Session, outlet: HomeBrewPort, router: Router) -> None:
+        """
+        @param router: is given the session's frames, in our numbers.
+        """
         station = session.station
         super().__init__(session.peerID, outlet, slots=station.slots, simplex=station.simplex)
         self.session = session
+        self._router = router
+        self._inward: Inward | None = None
+        session.frameReceived = partial(router.route, self)
         self.unknown: tuple[str, ...] = ()
         self._layout = (station.slots, station.simplex)
+
+    def translationChanged(self) -> None:
+        """
+        Frames pass a translation only while there is one.
+        """
+        if self.translates:
+            self._inward = Inward(self._router, self)
+            self.session.frameReceived = self._inward.frameReceived
+        elif self._inward is not None:
+            self._inward = None
+            self.session.frameReceived = partial(self._router.route, self)
 
     def fits(self, session: Session) -> bool:
         """
@@ -364,10 +406,9 @@ class HomeBrew:
     def _configured(self, session: Session, first: bool, now: float) -> None:
         peer = self._peers.get(session.peerID)
         if peer is None or not peer.fits(session):
-            peer = HomeBrewPeer(session, self._ports[session.entrance])
+            peer = HomeBrewPeer(session, self._ports[session.entrance], self._router)
             self._peers[session.peerID] = peer
             self._router.addPeer(peer, now)
-            session.frameReceived = partial(self._router.route, peer)
         self._applySettings(peer, now)
         self._publish(
             PeerRegistered(
@@ -399,8 +440,18 @@ class HomeBrew:
         static = {number: set(settings.static.get(number, ())) for number in (1, 2)}
         peer.single = settings.single
         peer.dynamicTimeout = settings.dynamicTimeout
+        if peer.simplex and settings.autoStatic:
+            peer.single, peer.dynamicTimeout = True, 0.0
+        peer.dials = settings.dial
+        peer.holdOff = settings.holdOff
+        peer.refused = settings.refused
+        peer.translation = settings.translation
+        peer.reflector = 0
         options = peer.session.options
         if options is not None and settings.options:
+            if options.reflector is not None and mayBeDialled(options.reflector):
+                peer.reflector = options.reflector
+                static[2].add(options.reflector)
             for number, talkgroups in options.static.items():
                 static[number].update(talkgroups)
             if options.single is not None:
@@ -408,6 +459,7 @@ class HomeBrew:
             if options.timer is not None:
                 peer.dynamicTimeout = options.timer
         self._router.setStatic(peer, static, now)
+        peer.translationChanged()
 
     def _moved(self, session: Session, now: float) -> None:
         peer = self._peers.get(session.peerID)

@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import BadRow, NodeRow, OverrideRow
-from bmff.registry.rows import NODES, OVERRIDES, Row, badRow, mistakesIn
+from bmff.registry.rows import NODES, OVERRIDES, Row, Transports, usable
 
 BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another process that writes
 WAL_PAUSE: Final = 0.01  # seconds between two attempts to be alone with the file
@@ -55,8 +55,7 @@ _SELECT: Final = {
 
 _BOOT: Final = re.compile(r"[0-9a-f]{1,16}\Z")
 
-_Columns = tuple[object, ...]
-_R = TypeVar("_R", NodeRow, OverrideRow)
+_Columns = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,14 @@ class Database:
     @ivar traces: what to know it by.
     """
 
-    def __init__(self, path: Path, before: Traces | None = None) -> None:
+    def __init__(
+        self, path: Path, transports: Transports | None = None, before: Traces | None = None
+    ) -> None:
         """
         Open it, after making it where there is none, and bring it to this version's schema.
 
         @param path: absolute.
+        @param transports: what overrides may name, see L{bmff.registry.rows.mistakesIn}.
         @param before: what was open here before. Its log may be there still, and SQLite would
             take it for that of the file that is there now.
         @raise ConfigurationError: it is damaged, of a newer version, of another program, or lies
@@ -129,6 +131,7 @@ class Database:
         @raise OSError: its folder cannot be made or used.
         """
         self._path = path
+        self._transports = transports
         self._version: int | None = None
         self._columns: dict[str, list[_Columns]] = {}
         self._nodes: tuple[dict[int, NodeRow], list[BadRow]]
@@ -225,9 +228,10 @@ class Database:
         if columns == self._columns:
             return None
         if columns[NODES] != self._columns.get(NODES):
-            self._nodes = _used(NODES, columns[NODES], _node)
+            self._nodes = usable(NODES, ((one, _node(*one)) for one in columns[NODES]))
         if columns[OVERRIDES] != self._columns.get(OVERRIDES):
-            self._overrides = _used(OVERRIDES, columns[OVERRIDES], OverrideRow)
+            rows = ((one, OverrideRow(*one)) for one in columns[OVERRIDES])
+            self._overrides = usable(OVERRIDES, rows, self._transports)
         self._columns = columns
         nodes, badNodes = self._nodes
         overrides, badOverrides = self._overrides
@@ -334,22 +338,6 @@ def _code(error: sqlite3.Error) -> int:
     The primary result code; 0 when the error is not the library's.
     """
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _used(
-    table: str, rows: list[_Columns], make: Callable[..., _R]
-) -> tuple[dict[int, _R], list[BadRow]]:
-    """
-    The rows that can be used by node ID, and the others.
-    """
-    used, bad = {}, []
-    for columns in rows:
-        row = make(*columns)
-        if mistakes := mistakesIn(row):
-            bad.append(badRow(table, columns, "; ".join(map(str, mistakes))))
-        else:
-            used[row.node] = row
-    return used, bad
 
 
 def _node(

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import RegistryUnavailable
 from bmff.registry.database import Change, Contents, Database, Traces
+from bmff.registry.rows import Transports
 
 POLL_INTERVAL: Final = 0.05  # seconds
 # Seconds from a failure to the next attempt. All processes have to have let go of a file that was
@@ -92,15 +93,23 @@ class DatabaseThread:
 
     _log = Logger()
 
-    def __init__(self, reactor: ThreadedReactor, path: Path, reader: Reader) -> None:
+    def __init__(
+        self,
+        reactor: ThreadedReactor,
+        path: Path,
+        reader: Reader,
+        transports: Transports | None = None,
+    ) -> None:
         """
         @param path: absolute.
+        @param transports: what overrides may name, see L{bmff.registry.rows.mistakesIn}.
         """
         self.opened: Deferred[None] = Deferred()
         self.ended: Deferred[None] = Deferred()
         self._reactor = reactor
         self._path = path
         self._reader = reader
+        self._transports = transports
         self._queue: SimpleQueue[_Write | None] = SimpleQueue()
         self._database: Database | None = None
         self._before: Traces | None = None
@@ -140,7 +149,7 @@ class DatabaseThread:
     def _run(self) -> None:
         try:
             now = self._reactor.seconds()
-            self._database = Database(self._path)
+            self._database = Database(self._path, self._transports)
             contents = self._database.read()
         except Exception as error:
             self._close()
@@ -195,7 +204,7 @@ class DatabaseThread:
 
     def _work(self, changes: list[Change]) -> Contents | None:
         if self._database is None:
-            self._database = Database(self._path, self._before)
+            self._database = Database(self._path, self._transports, self._before)
             self._letGo()
         self._database.checkPlace()
         if changes:

@@ -11,39 +11,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from bmff.errors import ConfigurationError
-from bmff.ibmff import BadRow, IRegistry, NodeRow, OverrideRow, RegistryUnavailable
+from bmff.ibmff import (
+    BadRow,
+    IRegistry,
+    NodeRow,
+    OverrideRow,
+    RegistrySettings,
+    RegistryUnavailable,
+)
 from bmff.registry.database import Change, Contents
 from bmff.registry.databasethread import DatabaseThread, ThreadedReactor
-from bmff.registry.rows import TABLES, Rows, mistakesIn, tableOf
+from bmff.registry.rows import TABLES, Rows, Transports, mistakesIn, tableOf
 
 _NOT_STARTED: Final = "it is not started"
 _STOPPED: Final = "it is stopped"
 
 
-class EmbeddedSettings(Protocol):
-    """
-    What is asked of the configuration (L{bmff.config.Registry}).
-    """
-
-    @property
-    def file(self) -> Path:
-        """
-        The file.
-        """
-
-
-def make(reactor: ThreadedReactor, settings: EmbeddedSettings) -> EmbeddedRegistry:
+def make(reactor: ThreadedReactor, settings: RegistrySettings) -> EmbeddedRegistry:
     """
     The registry in the file that the configuration names.
     """
-    return EmbeddedRegistry(reactor, settings.file)
+    return EmbeddedRegistry(reactor, settings.file, settings.transports)
 
 
 @implementer(IRegistry)
@@ -57,16 +52,20 @@ class EmbeddedRegistry:
 
     _log = Logger()
 
-    def __init__(self, reactor: ThreadedReactor, path: Path) -> None:
+    def __init__(
+        self, reactor: ThreadedReactor, path: Path, transports: Transports | None = None
+    ) -> None:
         """
         @param reactor: its C{seconds} are asked from another thread as well.
         @param path: the file; where there is none, it is made at the start for its owner alone,
             and so is its folder.
+        @param transports: what overrides may name, see L{bmff.registry.rows.mistakesIn}.
         """
         self.available = False
         self.reason = _NOT_STARTED
         self._reactor = reactor
         self._path = path.absolute()
+        self._transports = transports
         self._rows = Rows()
         self._current = -inf
         self._thread: DatabaseThread | None = None
@@ -106,7 +105,7 @@ class EmbeddedRegistry:
         """
         if self._thread is not None:
             raise RuntimeError("a registry is started once")
-        self._thread = DatabaseThread(self._reactor, self._path, self)
+        self._thread = DatabaseThread(self._reactor, self._path, self, self._transports)
         self._thread.start()
         return self._thread.opened
 
@@ -134,7 +133,7 @@ class EmbeddedRegistry:
         """
         Write a row, in place of one with the same key.
         """
-        if mistakes := mistakesIn(row):
+        if mistakes := mistakesIn(row, self._transports):
             return fail(ConfigurationError(mistakes))
         return self._write(Change(tableOf(row), row.node, row))
 
@@ -163,8 +162,7 @@ class EmbeddedRegistry:
             self.available, self.reason = True, ""
         self._current = now
         if contents is not None:
-            self._rows.replaceBad(contents.bad)
-            self._rows.replace(contents.nodes, contents.overrides)
+            self._rows.replace(contents.nodes, contents.overrides, contents.bad)
 
     def contentsUnchanged(self, now: float) -> None:
         """

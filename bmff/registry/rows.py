@@ -8,10 +8,11 @@ node ID, key id, transport type, address and port.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from math import inf
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from twisted.logger import Logger
 
@@ -32,7 +33,14 @@ LONGEST_SHOWN: Final = 200  # characters of a bad row
 _TRANSPORT: Final = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-f]{64})?\Z")  # SHA-256
 
+AUTO: Final = "auto"
+# What the address in an override is, see L{bmff.ibmff.ITransportMaker.addresses}.
+HOST: Final = "host"
+NONE: Final = "none"
+_LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)\Z")
+
 Row: TypeAlias = NodeRow | OverrideRow
+Transports: TypeAlias = Mapping[str, str]  # what the address is, by name
 
 
 def tableOf(row: Row) -> str:
@@ -42,22 +50,52 @@ def tableOf(row: Row) -> str:
     return NODES if isinstance(row, NodeRow) else OVERRIDES
 
 
-def mistakesIn(row: Row) -> list[Mistake]:
+def mistakesIn(row: Row, transports: Transports | None = None) -> list[Mistake]:
     """
     What is wrong with a row, in the order of its fields; whatever is in them, of any type.
+
+    @param transports: what overrides may name; whatever looks like a name when L{None}.
     """
-    said = _mistakesInNode(row) if isinstance(row, NodeRow) else _mistakesInOverride(row)
+    if isinstance(row, NodeRow):
+        return _told(_mistakesInNode(row))
+    # A transport looks at address and port only where they could be an address and a port.
+    return _told(_mistakesInOverride(row)) or _told(_mistakesOfTransport(row, transports))
+
+
+def _told(said: Iterator[tuple[str, str]]) -> list[Mistake]:
     return [Mistake(field, message) for field, message in said if message]
 
 
-def badRow(table: str, row: object, reason: str) -> BadRow:
+def usable(
+    table: str,
+    rows: Iterable[tuple[object, Row]],
+    transports: Transports | None = None,
+) -> tuple[dict[int, Any], list[BadRow]]:
+    """
+    The rows that can be used, by node ID, and the others.
+
+    @param rows: each as it is in the database, and what was made of it.
+    """
+    used, bad = {}, []
+    for columns, row in rows:
+        if mistakes := mistakesIn(row, transports):
+            bad.append(badRow(table, columns, "; ".join(map(str, mistakes)), row.node))
+        else:
+            used[row.node] = row
+    return used, bad
+
+
+def badRow(table: str, row: object, reason: str, node: object = None) -> BadRow:
     """
     What an operator is told of a row that cannot be used.
+
+    @param node: what is there for a node ID.
     """
     text = ascii(row)
     if len(text) > LONGEST_SHOWN:
         text = text[:LONGEST_SHOWN] + "..."
-    return BadRow(table, text, reason)
+    known = type(node) is int and 1 <= node <= LARGEST_NODE
+    return BadRow(table, text, reason, node if known else None)  # type: ignore[arg-type]
 
 
 def _mistakesInNode(row: NodeRow) -> Iterator[tuple[str, str]]:
@@ -85,6 +123,39 @@ def _mistakesInOverride(row: OverrideRow) -> Iterator[tuple[str, str]]:
     )
     yield "address", _text(row.address)
     yield "port", _number(row.port, 0, LARGEST_PORT)
+
+
+def _mistakesOfTransport(
+    row: OverrideRow, transports: Transports | None
+) -> Iterator[tuple[str, str]]:
+    """
+    @param row: its fields are of the right types.
+    """
+    if transports is None or row.transport == AUTO:
+        return
+    addresses = transports.get(row.transport)
+    if addresses is None:
+        known = ", ".join(sorted({*transports, AUTO}))
+        yield "transport", f"there is no transport {row.transport!a}; there is {known}"
+    elif addresses in (HOST, NONE):
+        yield "address", _host(row.address) if addresses == HOST else ""
+        yield "port", "" if row.port else "0 is not in 1 to 65535"
+
+
+def _host(text: str) -> str:
+    """
+    What is wrong with a host name or an address in numbers (RFC 1123 §2.1, names of other
+    alphabets as they are written).
+    """
+    try:
+        ip_address(text)
+        return ""
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+    # What ends in a number is meant for an address.
+    if labels[-1].isdecimal() or not all(map(_LABEL.match, labels)):
+        return f"{_shown(text)} is neither a host name nor an address in numbers"
+    return ""
 
 
 def _number(value: object, first: int, last: int) -> str:
@@ -146,22 +217,27 @@ class Rows:
 
     def replace(
         self,
-        nodes: Mapping[int, NodeRow] | None = None,
-        overrides: Mapping[int, OverrideRow] | None = None,
+        nodes: Mapping[int, NodeRow],
+        overrides: Mapping[int, OverrideRow],
+        bad: Sequence[BadRow],
     ) -> None:
         """
-        Take all rows of a table, or of both, as they are now. Watchers are told only of a table
-        that differs, when both are in place.
+        Take all rows as they are now. Watchers are told only of a table that differs, when both are
+        in place. Each row that cannot be used is logged when it was not there before.
 
-        @param nodes: the rows; L{None} leaves them as they are.
-        @param overrides: the same.
+        An override that cannot be used any more leaves the one that was there before, so that
+        the link stays where it is.
         """
+        self._replaceBad(tuple(bad))
+        spoilt = {one.node for one in bad if one.table == OVERRIDES} - overrides.keys()
+        kept = {node: row for node, row in self.overrides.items() if node in spoilt}
+        overrides = {**overrides, **kept}
         changed = []
-        if nodes is not None and nodes != self.nodes:
+        if nodes != self.nodes:
             self.nodes = MappingProxyType(dict(nodes))
             changed.append(NODES)
-        if overrides is not None and overrides != self.overrides:
-            self.overrides = MappingProxyType(dict(overrides))
+        if overrides != self.overrides:
+            self.overrides = MappingProxyType(overrides)
             changed.append(OVERRIDES)
         for table in changed:
             for token, watcher in list(self._watchers.items()):
@@ -169,14 +245,11 @@ class Rows:
                     with self._log.failuresHandled("a watcher of {table} failed", table=table):
                         watcher(table)
 
-    def replaceBad(self, bad: tuple[BadRow, ...]) -> None:
-        """
-        Take what cannot be used now. Each that was not there before is logged.
-        """
+    def _replaceBad(self, bad: tuple[BadRow, ...]) -> None:
         for row in bad:
             if row not in self.badRows:
                 self._log.warn(
-                    "the registry's row {text} of {table} is left out: {reason}",
+                    "the registry's row {text} of {table} cannot be used: {reason}",
                     text=row.text,
                     table=row.table,
                     reason=row.reason,

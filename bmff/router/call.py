@@ -6,7 +6,8 @@ These hold the state; L{bmff.router.router} has the rules.
 
 from __future__ import annotations
 
-from typing import Protocol
+from math import inf
+from typing import TYPE_CHECKING, Protocol
 
 from bmff.dmr.burst import decodeVoiceHeader, terminator
 from bmff.dmr.frame import (
@@ -19,8 +20,17 @@ from bmff.dmr.frame import (
     Frame,
 )
 from bmff.dmr.lc import FullLinkControl
+from bmff.dmr.numbers import REFLECTOR
+from bmff.dmr.ranges import Ranges
 from bmff.errors import ProtocolError
+from bmff.router.rewriting import RewritingSink
+from bmff.router.translation import Form, Translation
 
+if TYPE_CHECKING:  # they hold calls themselves
+    from bmff.router.relay import Relay
+    from bmff.router.service import Service
+
+_LINKED = Form(REFLECTOR)
 WAY = PRIVATE | SLOT_2  # flags that stay the same through a stream
 
 
@@ -67,6 +77,8 @@ class Remote(Protocol):
     """
     Another node, as far as routing cares: a source of calls, and one sink for each of ours.
 
+    A bridge (L{bmff.router.trunk}) is one sink for each call, too.
+
     @ivar peerID: its node ID.
     """
 
@@ -100,6 +112,14 @@ class RemoteSink(Protocol):
         """
 
 
+class Routes(Protocol):
+    """
+    Takes frames (L{bmff.router.router.Router}).
+    """
+
+    def route(self, ingress: Peer | Remote, frame: Frame, now: float) -> None: ...
+
+
 class Peer:
     """
     A logged-in hotspot or repeater: two slots, or one when it is simplex.
@@ -109,18 +129,31 @@ class Peer:
     @ivar simplex: whether all it hears and says is on slot 2, whatever its frames are marked.
     @ivar single: whether keying a talkgroup leaves the one that was keyed before on that slot.
     @ivar dynamicTimeout: seconds until a talkgroup that was keyed is left again; 0 for never.
+    @ivar holdOff: seconds after its own talk in which static talkgroups are held back, but for the
+        one that was keyed; 0 for none.
     @ivar network: the name of another network that it leads to, as a bridge does; mostly empty.
+    @ivar translation: the numbers that are others there.
+    @ivar refused: the talkgroups that it may neither key nor hear.
+    @ivar dials: whether a private call to a talkgroup's number links that talkgroup.
+    @ivar reflector: the talkgroup that is linked when none is dialled; 0 for none.
+    @ivar dialled: the one that its user has linked; 0 for none.
     """
 
     __slots__ = (
         "_slot1",
         "_slot2",
+        "dialled",
+        "dials",
         "dynamicTimeout",
+        "holdOff",
         "network",
         "outlet",
         "peerID",
+        "reflector",
+        "refused",
         "simplex",
         "single",
+        "translation",
     )
 
     def __init__(
@@ -143,6 +176,12 @@ class Peer:
         self.single = single
         self.dynamicTimeout = dynamicTimeout
         self.network = network
+        self.holdOff = 0.0
+        self.translation = Translation()
+        self.refused = Ranges()
+        self.dials = False
+        self.reflector = 0
+        self.dialled = 0
         self._slot2 = Slot(self, 2, self.simplex or slots in {2, 3})
         self._slot1 = self._slot2 if self.simplex else Slot(self, 1, slots in {1, 3})
 
@@ -159,6 +198,44 @@ class Peer:
         """
         return self._slot1 if number == 1 else self._slot2
 
+    @property
+    def linked(self) -> int:
+        """
+        The talkgroup that is heard under 9 on slot 2; 0 for none.
+        """
+        return self.dialled or self.reflector
+
+    @property
+    def translates(self) -> bool:
+        """
+        Whether any number is another one at this peer.
+        """
+        return bool(self.translation) or self.linked > 0
+
+    def form(self, slot: int, call: Call) -> Form | None:
+        """
+        What a call's number is on a slot of this peer; L{None} when it is the same.
+        """
+        if not self.translates:
+            return None
+        if slot == 2 and call.destination == self.linked and not call.private:
+            return _LINKED
+        return self.translation.outward(slot, Form(call.destination, call.private))
+
+    def inward(self, slot: int, form: Form) -> Form | None:
+        """
+        What a number on a slot of this peer is here; L{None} when it is the same.
+        """
+        slot = self.slot(slot).number
+        if slot == 2 and self.linked and form == _LINKED:
+            return Form(self.linked)
+        return self.translation.inward(slot, form)
+
+    def translationChanged(self) -> None:
+        """
+        L{translates} may be another than before; whoever brings this peer's frames looks.
+        """
+
 
 class Slot:
     """
@@ -170,6 +247,8 @@ class Slot:
     @ivar call: the call that occupies it.
     @ivar hang: the conversation that it is kept for, see L{Call.conversation}.
     @ivar hangUntil: until when, monotonic seconds.
+    @ivar keyed: the talkgroup that its own user keyed last.
+    @ivar heldUntil: until when its other static talkgroups are held back, monotonic seconds.
     @ivar static: talkgroups from configuration and options.
     @ivar dynamic: talkgroups that were keyed, each with the monotonic second that it ends at.
     @ivar waiting: calls that could not have it when they began.
@@ -180,6 +259,8 @@ class Slot:
         "dynamic",
         "hang",
         "hangUntil",
+        "heldUntil",
+        "keyed",
         "number",
         "peer",
         "serves",
@@ -194,6 +275,8 @@ class Slot:
         self.call: Call | None = None
         self.hang: tuple[int, int] | None = None
         self.hangUntil = 0.0
+        self.keyed = 0
+        self.heldUntil = 0.0
         self.static: frozenset[int] = frozenset()
         self.dynamic: dict[int, float] = {}
         self.waiting: list[Call] = []
@@ -203,6 +286,13 @@ class Slot:
         Whether it is subscribed to a talkgroup.
         """
         return talkgroup in self.static or talkgroup in self.dynamic
+
+    def holdsBack(self, call: Call) -> bool:
+        """
+        Whether a call is on a talkgroup that nobody here has keyed.
+        """
+        talkgroup = call.destination
+        return not call.private and talkgroup != self.keyed and talkgroup not in self.dynamic
 
 
 class Call:
@@ -228,13 +318,18 @@ class Call:
     @ivar late: how many came after a later one and were dropped.
     @ivar open: whether it holds its slots; a data call lets go of them between transmissions.
     @ivar ended: whether it is over.
+    @ivar limit: seconds that it may last.
+    @ivar routed: whether it goes to those who hear its destination.
+    @ivar service: what takes it in place of listeners, if anything does.
+    @ivar relays: where it goes under other numbers as well.
     @ivar sinks: what each frame is handed to.
     @ivar listeners: the slots that hear it, each with its sink.
-    @ivar remotes: the nodes that hear it, each with its sink.
+    @ivar remotes: the nodes and bridges that hear it, each with its sink.
     """
 
     __slots__ = (
         "_header",
+        "_rewritings",
         "_sinks",
         "data",
         "destination",
@@ -245,13 +340,17 @@ class Call:
         "index",
         "ingress",
         "late",
+        "limit",
         "listeners",
         "lost",
         "network",
         "open",
         "private",
+        "relays",
         "remotes",
+        "routed",
         "sequence",
+        "service",
         "sinks",
         "slot",
         "source",
@@ -270,17 +369,22 @@ class Call:
         self.data = data
         self.way = frame.flags & WAY
         self.ingress = ingress
-        self.network = ingress.network if isinstance(ingress, Peer) else ""
+        self.network: str = getattr(ingress, "network", "")
         self.slot = slot
         self.started = self.heard = now
         self.sequence = (frame.sequence - 1) & 0xFF
         self.index = -1
         self.frames = self.lost = self.duplicates = self.late = 0
         self.open = self.ended = False
-        self.sinks: list[Sink | RemoteSink] = []
+        self.limit = inf
+        self.routed = True
+        self.service: Service | None = None
+        self.relays: tuple[Relay, ...] = ()
+        self.sinks: list[RemoteSink] = []
         self.listeners: dict[Slot, Sink] = {}
         self.remotes: dict[Remote, RemoteSink] = {}
-        self._sinks: dict[tuple[Outlet, int], Sink] = {}
+        self._sinks: dict[tuple[Outlet, int, Form | None], Sink] = {}
+        self._rewritings: dict[Form, RewritingSink] = {}
         self._header: Frame | None = None
         if frame.flags & (KIND | 0x0F) == DATA_SYNC | VOICE_HEADER:
             self._header = frame
@@ -305,11 +409,12 @@ class Call:
         """
         L{slot} hears the call from the next frame on, and carries it.
         """
-        key = (slot.peer.outlet, slot.number)
+        form = slot.peer.form(slot.number, self)
+        key = (slot.peer.outlet, slot.number, form)
         sink = self._sinks.get(key)
         if sink is None:
             sink = self._sinks[key] = slot.peer.outlet.openSink(slot.number)
-            self.sinks.append(sink)
+            self._sinksOf(form).append(sink)
         sink.add(slot.peer)
         self.listeners[slot] = sink
         slot.call = self
@@ -321,13 +426,30 @@ class Call:
         self.listeners.pop(slot).remove(slot.peer)
         slot.call = None
 
-    def attachRemote(self, remote: Remote) -> None:
+    def dismiss(self, slot: Slot) -> None:
+        """
+        L{slot} hears the call no longer, and is told that it is over.
+        """
+        peer = slot.peer
+        last = self.makeTerminator()
+        form = peer.form(slot.number, self)
+        if form is not None:
+            last = self._rewriting(form).rewrite(last)
+        self.detach(slot)
+        sink = peer.outlet.openSink(slot.number)
+        sink.add(peer)
+        sink.sendFrame(last)
+        sink.close()
+
+    def attachRemote(self, remote: Remote, form: Form | None = None) -> None:
         """
         L{remote} hears the call from the next frame on.
+
+        @param form: what the call's number is there; L{None} when it is the same.
         """
         if remote not in self.remotes:
             sink = self.remotes[remote] = remote.openSink(self)
-            self.sinks.append(sink)
+            self._sinksOf(form).append(sink)
 
     def detachRemote(self, remote: Remote) -> None:
         """
@@ -335,8 +457,24 @@ class Call:
         """
         sink = self.remotes.pop(remote, None)
         if sink is not None:
-            self.sinks.remove(sink)
+            for sinks in (self.sinks, *(each.sinks for each in self._rewritings.values())):
+                if sink in sinks:
+                    sinks.remove(sink)
             sink.close()
+
+    def _sinksOf(self, form: Form | None) -> list[RemoteSink]:
+        """
+        Where the sinks are that send the call under another number, or under its own.
+        """
+        return self.sinks if form is None else self._rewriting(form).sinks
+
+    def _rewriting(self, form: Form) -> RewritingSink:
+        rewriting = self._rewritings.get(form)
+        if rewriting is None:
+            rewriting = RewritingSink(self.linkControl(), form)
+            self._rewritings[form] = rewriting
+            self.sinks.append(rewriting)
+        return rewriting
 
     def release(self) -> list[Slot]:
         """
@@ -352,6 +490,7 @@ class Call:
             sink.close()
         self.sinks.clear()
         self._sinks.clear()
+        self._rewritings.clear()
         self.remotes.clear()
         if self.slot is not None and self.slot.call is self:
             self.slot.call = None
@@ -368,10 +507,13 @@ class Call:
             destination=self.destination,
             flags=self.way | DATA_SYNC | TERMINATOR,
             stream=self.stream,
-            burst=terminator(self._linkControl()),
+            burst=terminator(self.linkControl()),
         )
 
-    def _linkControl(self) -> FullLinkControl:
+    def linkControl(self) -> FullLinkControl:
+        """
+        Its Link Control, as far as it is known.
+        """
         if self._header is not None:
             try:
                 return decodeVoiceHeader(self._header.burst)

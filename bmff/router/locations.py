@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bmff.router.call import Remote
+
+if TYPE_CHECKING:
+    from bmff.router.trunk import Trunk
 
 LARGEST: Final = 200_000  # radios; the one heard longest ago is forgotten
 
@@ -22,12 +25,14 @@ class Location:
     @ivar slot: 1 or 2.
     @ivar heard: monotonic seconds.
     @ivar remote: the node that it was heard by; L{None} for this one.
+    @ivar trunk: the bridge of this node that it was heard over, if any.
     """
 
     peerID: int
     slot: int
     heard: float
     remote: Remote | None = None
+    trunk: Trunk | None = None
 
 
 class Locations:

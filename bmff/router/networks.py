@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from bmff.router.call import Call, Peer, Remote, Slot
+from bmff.router.trunk import Trunk
 
 
 class Networks:
@@ -24,19 +25,19 @@ class Networks:
         """
         self.standBy: frozenset[str] = frozenset()
         self._changed = changed
-        self._peers: dict[str, list[Peer]] = {}
+        self._peers: dict[str, list[Peer | Trunk]] = {}
         self._elsewhere: dict[Remote, frozenset[str]] = {}
 
     @property
     def live(self) -> Collection[str]:
         """
-        The networks that a peer of this node leads to.
+        The networks that a peer or bridge of this node leads to.
         """
         return self._peers.keys()
 
-    def join(self, peer: Peer) -> None:
+    def join(self, peer: Peer | Trunk) -> None:
         """
-        A peer has logged in.
+        A peer has logged in, or a bridge is there.
         """
         if peer.network:
             peers = self._peers.setdefault(peer.network, [])
@@ -44,9 +45,9 @@ class Networks:
             if len(peers) == 1:
                 self._changed()
 
-    def leave(self, peer: Peer) -> None:
+    def leave(self, peer: Peer | Trunk) -> None:
         """
-        A peer is gone.
+        A peer or a bridge is gone.
         """
         if peer.network:
             self._peers[peer.network].remove(peer)
@@ -54,9 +55,9 @@ class Networks:
                 del self._peers[peer.network]
                 self._changed()
 
-    def mayHear(self, call: Call, peer: Peer) -> bool:
+    def mayHear(self, call: Call, peer: Peer | Trunk) -> bool:
         """
-        Whether a call may be offered to a peer.
+        Whether a call may be offered to a peer or a bridge.
 
         A private call goes one way only, to where its radio was heard: no other node sends it.
         """
@@ -99,5 +100,6 @@ class Networks:
             slot
             for network in networks
             for peer in self._peers.get(network, ())
+            if isinstance(peer, Peer)
             for slot in peer.slots
         ]

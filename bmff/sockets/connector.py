@@ -24,9 +24,12 @@ _UNDER_WAY: Final = (0, errno.EINPROGRESS)
 class Connector:
     """
     One attempt to connect a socket; the socket is closed when it fails.
+
+    @ivar error: what the kernel said when it failed (C{errno}); 0 when it was not the kernel.
     """
 
     def __init__(self, reactor: ConnectionReactor, sock: socket.socket) -> None:
+        self.error = 0
         self._reactor = reactor
         self._socket = sock
         self._waiting: Deferred[socket.socket] | None = None
@@ -49,7 +52,7 @@ class Connector:
             self._fail(str(error))
             return waiting
         if reason not in _UNDER_WAY:
-            self._fail(os.strerror(reason))
+            self._refused(reason)
             return waiting
         self._limit = self._reactor.callLater(timeout, self._fail, f"no answer in {timeout:g} s")
         # A socket that is connected already is writable at once.
@@ -74,7 +77,7 @@ class Connector:
         """
         reason = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if reason:
-            self._fail(os.strerror(reason))
+            self._refused(reason)
             return
         waiting = self._end()
         if waiting is not None:
@@ -86,7 +89,7 @@ class Connector:
         """
         if self._waiting is not None:
             error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            self._fail(os.strerror(error or errno.ECONNABORTED))
+            self._refused(error or errno.ECONNABORTED)
 
     def _end(self) -> Deferred[socket.socket] | None:
         """
@@ -101,6 +104,10 @@ class Connector:
             self._limit = None
         waiting, self._waiting = self._waiting, None
         return waiting
+
+    def _refused(self, error: int) -> None:
+        self.error = error
+        self._fail(os.strerror(error))
 
     def _fail(self, reason: str) -> None:
         waiting = self._end()

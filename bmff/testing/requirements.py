@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
+from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
 from subprocess import DEVNULL, run
 from typing import Any, Final, TypeVar
@@ -19,6 +21,7 @@ from unittest import SkipTest
 from bmff.errors import ConfigurationError, Mistake
 
 VARIABLE: Final = "BMFF_REQUIRE"
+GUEST: Final = "BMFF_GUEST"  # in the environment of what tests/guest/run has begun
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
@@ -46,15 +49,40 @@ def _program(*names: str) -> Callable[[], str | None]:
     return probe
 
 
+def _rdma() -> str | None:
+    """
+    A device whose verbs Python can speak.
+    """
+    devices = Path("/sys/class/infiniband")
+    if not devices.is_dir() or not any(devices.iterdir()):
+        return "no RDMA device"
+    return None if find_spec("pyverbs") else "no pyverbs (python3-pyverbs)"
+
+
+def _vsock() -> str | None:
+    """
+    vSockets that end on this very machine. Nobody opens one to find out: on a virtual machine it
+    would reach whatever its hypervisor has there, so tests have them in the guest alone.
+    """
+    if os.environ.get(GUEST) != "1":
+        return "no vsock loopback but in the guest (tests/guest/run)"
+    modules = Path("/proc/modules").read_text("ascii", "replace")
+    if not any(line.startswith("vsock_loopback ") for line in modules.splitlines()):
+        return "no vsock loopback (CONFIG_VSOCKETS_LOOPBACK)"
+    return None
+
+
 # Each probe says what is missing, or None.
 PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "cc": _compiler,
     "chromium": _program("chromium"),
     "guest": _program("qemu-system-x86_64", "vng"),
     "mosquitto": _program("mosquitto"),
+    "rdma": _rdma,
     "systemd": _program("systemctl", "systemd-analyze"),
     "tarantool": _program("tarantool"),
     "tshark": _program("tshark"),
+    "vsock": _vsock,
 }
 
 

@@ -61,7 +61,7 @@ class PeersView:
 
     def _peer(self, session: Session) -> dict[str, Any]:
         station = session.station
-        peer = self._router.peers.get(session.peerID)
+        peer = self._router.reach.peers.get(session.peerID)
         return {
             "id": session.peerID,
             "callsign": station.callsign,

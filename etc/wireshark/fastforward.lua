@@ -147,7 +147,10 @@ field("copies.counter", ProtoField.uint64, "Counter of the packet", base.DEC)
 field("control", ProtoField.none, "Control message")
 field("control.kind", ProtoField.uint8, "Control kind", base.DEC, CONTROL_KINDS)
 field("interest.version", ProtoField.uint32, "Version", base.DEC)
-field("interest.whole", ProtoField.bool, "Whole")
+field("interest.flags", ProtoField.uint8, "Flags: 1 whole, 2 ranges follow", base.HEX)
+field("interest.range_count", ProtoField.uint16, "Ranges", base.DEC)
+field("interest.first", ProtoField.uint24, "First talkgroup of a range", base.DEC)
+field("interest.last", ProtoField.uint24, "Last talkgroup of a range", base.DEC)
 field("interest.added_count", ProtoField.uint32, "Talkgroups added", base.DEC)
 field("interest.removed_count", ProtoField.uint32, "Talkgroups removed", base.DEC)
 field("interest.added", ProtoField.uint24, "Added talkgroup", base.DEC)
@@ -443,7 +446,7 @@ end
 local function interest(bytes, tree)
     local found = bytes:fields(tree, {
         { "interest.version", 4 },
-        { "interest.whole", 1 },
+        { "interest.flags", 1 },
         { "interest.added_count", 4 },
         { "interest.removed_count", 4 },
     })
@@ -454,10 +457,20 @@ local function interest(bytes, tree)
     if talkgroups(bytes, tree, "interest.added", added) then
         talkgroups(bytes, tree, "interest.removed", removed)
     end
-    if found["interest.whole"]:uint() ~= 0 then
-        return string.format("interest, whole: %u talkgroups", added)
+    local flags, suffix = found["interest.flags"]:uint(), ""
+    if math.floor(flags / 2) % 2 == 1 then
+        local count = bytes:fields(tree, { { "interest.range_count", 2 } })
+        suffix = string.format(", %u ranges", count and count["interest.range_count"]:uint() or 0)
+        while bytes:more() do
+            if not bytes:fields(tree, { { "interest.first", 3 }, { "interest.last", 3 } }) then
+                break
+            end
+        end
     end
-    return string.format("interest: %u added, %u removed", added, removed)
+    if flags % 2 == 1 then
+        return string.format("interest, whole: %u talkgroups%s", added, suffix)
+    end
+    return string.format("interest: %u added, %u removed%s", added, removed, suffix)
 end
 
 local function locations(bytes, tree)

@@ -30,6 +30,7 @@ class SomeRows:
     def __init__(self) -> None:
         self.nodes: dict[int, NodeRow] = {}
         self.overrides: dict[int, OverrideRow] = {}
+        self.age = 0.0
 
     def put(self, node: int, age: float = 0.0) -> None:
         self.nodes[node] = NodeRow(

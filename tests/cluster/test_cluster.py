@@ -50,7 +50,7 @@ class LifeTests(ClusterTestCase):
         """
         cluster = self.cluster()
         for radio in range(1, 30_001):
-            self.router.locations.heard(radio, Location(1, 2, 0.0))
+            self.router.reach.locations.heard(radio, Location(1, 2, 0.0))
         link = Link(2502, 7, cluster, cluster, 0.0, 1)
         cluster.linkStarted(link)
         self.assertEqual(link.dropped, {})
@@ -127,11 +127,11 @@ class RoutingTests(FastForwardTestCase):
         self.advance(20)
         there = self.node(2502)
         self.advance(3)
-        location = there.router.locations.get(555)
+        location = there.router.reach.locations.get(555)
         assert location is not None
         self.assertIs(location.remote, there.cluster.remotes[2501])
         self.assertEqual((location.peerID, location.slot), (1, 2))
-        known = here.router.locations.get(555)
+        known = here.router.reach.locations.get(555)
         assert known is not None
         self.assertLess(abs(known.heard - location.heard), 0.2)
 
@@ -146,10 +146,10 @@ class RoutingTests(FastForwardTestCase):
             # On talkgroups that the other node does not hear.
             node.talk(peer, makeCall(91 + stream % 2, source=555, stream=stream + 1))
             self.advance(7)
-            location = elsewhere.router.locations.get(555)
+            location = elsewhere.router.reach.locations.get(555)
             assert location is not None
             self.assertIs(location.remote, elsewhere.cluster.remotes[node.nodeID])
-            own = node.router.locations.get(555)
+            own = node.router.reach.locations.get(555)
             assert own is not None
             self.assertIsNone(own.remote)
 
@@ -169,7 +169,7 @@ class RoutingTests(FastForwardTestCase):
                 for node in order:
                     place = RadioLocation(radio, node, 1, ages[node - 2502])
                     here.cluster.locationsReceived(links[node], [place], now)
-                found = here.router.locations.get(radio)
+                found = here.router.reach.locations.get(radio)
                 assert found is not None
                 assert found.remote is not None
                 self.assertEqual(found.remote.peerID, winner)
@@ -242,7 +242,7 @@ class RoutingTests(FastForwardTestCase):
         self.assertEqual((ended.reason, ended.peer), ("link lost", 2501))
         self.assertEqual(there.heard(2)[-1].dataType, TERMINATOR)
         self.assertIn(LinkEnded(2501, "the node stops"), there.told)
-        self.assertEqual((there.router.remotes, there.cluster.remotes), (set(), {}))
+        self.assertEqual((there.router.reach.remotes, there.cluster.remotes), (set(), {}))
 
     def test_application(self) -> None:
         """

@@ -141,7 +141,7 @@ class AnnouncementTests(FastForwardTestCase):
         """
 
         def end(peerID: int, reason: str) -> None:
-            node.router.removePeer(node.router.peers[peerID], self.clock.seconds())
+            node.router.removePeer(node.router.reach.peers[peerID], self.clock.seconds())
             node.events.publish(PeerLost(peerID, "N7", reason))
 
         node.cluster.logins.endPeer = end
@@ -160,12 +160,14 @@ class AnnouncementTests(FastForwardTestCase):
         listener = there.peer(9, 91)
         self.login(here, 7)
         self.advance(0.5)
-        here.talk(here.router.peers[7], makeCall())
+        here.talk(here.router.reach.peers[7], makeCall())
         self.advance(1)
         self.login(there, 7)
         self.advance(0.5)
         self.assertEqual(self.lost(here), [PeerLost(7, "N7", "logged in at node 2502")])
-        self.assertEqual((7 in here.router.peers, 7 in there.router.peers), (False, True))
+        self.assertEqual(
+            (7 in here.router.reach.peers, 7 in there.router.reach.peers), (False, True)
+        )
         ended = [event.reason for event in here.happened(CallEnded) if isinstance(event, CallEnded)]
         self.assertEqual(ended, ["peer lost"])
         self.assertEqual(there.heard(listener.peerID)[-1].dataType, TERMINATOR)
@@ -183,12 +185,16 @@ class AnnouncementTests(FastForwardTestCase):
         self.login(there, 7)
         self.login(here, 7)
         self.advance(1)
-        self.assertEqual((7 in here.router.peers, 7 in there.router.peers), (True, False))
+        self.assertEqual(
+            (7 in here.router.reach.peers, 7 in there.router.reach.peers), (True, False)
+        )
         self.login(here, 8)
         self.clock.advance(0.0001)
         self.login(there, 8)
         self.advance(1)
-        self.assertEqual((8 in here.router.peers, 8 in there.router.peers), (False, True))
+        self.assertEqual(
+            (8 in here.router.reach.peers, 8 in there.router.reach.peers), (False, True)
+        )
 
     def test_newLink(self) -> None:
         """
@@ -204,7 +210,9 @@ class AnnouncementTests(FastForwardTestCase):
         there.start()
         self.advance(3)
         self.assertLinked(here, there)
-        self.assertEqual((7 in here.router.peers, 7 in there.router.peers), (False, True))
+        self.assertEqual(
+            (7 in here.router.reach.peers, 7 in there.router.reach.peers), (False, True)
+        )
         self.assertEqual(here.link(2502).dropped, {})
 
     def test_malformed(self) -> None:

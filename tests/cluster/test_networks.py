@@ -154,8 +154,8 @@ class NetworkTests(FastForwardTestCase):
         self.bridge(here, 11)
         self.advance(3)
         self.assertLinked(here, there)
-        self.assertEqual(there.router.networks.standBy, {"north"})
-        self.assertEqual(here.router.networks.standBy, frozenset())
+        self.assertEqual(there.router.reach.networks.standBy, {"north"})
+        self.assertEqual(here.router.reach.networks.standBy, frozenset())
 
     def test_restarted(self) -> None:
         """
@@ -166,16 +166,16 @@ class NetworkTests(FastForwardTestCase):
         bridge = self.bridge(here, 11)
         self.advance(0.2)
         remote = there.cluster.remotes[2501]
-        there.router.setNetworks(remote, frozenset(), frozenset(), self.clock.seconds())
+        there.router.reach.setNetworks(remote, frozenset(), frozenset(), self.clock.seconds())
         here.link(2502).restarted()
         self.advance(0.5)
-        self.assertEqual(there.router.networks.standBy, {"north"})
+        self.assertEqual(there.router.reach.networks.standBy, {"north"})
         here.cluster.remotes.clear()  # what follows is not told as a change
         here.router.removePeer(bridge, self.clock.seconds())
         here.turn.ended()
         here.link(2502).restarted()
         self.advance(0.5)
-        self.assertEqual(there.router.networks.standBy, frozenset())
+        self.assertEqual(there.router.reach.networks.standBy, frozenset())
 
     def test_neverBack(self) -> None:
         """
@@ -219,4 +219,4 @@ class NetworkTests(FastForwardTestCase):
         here.cluster.broadcast(NETWORKS, b"\x09north")
         self.advance(0.2)
         self.assertEqual(there.link(2501).dropped, {"malformed networks": 1})
-        self.assertEqual(there.router.networks.standBy, {"north"})
+        self.assertEqual(there.router.reach.networks.standBy, {"north"})

@@ -4,6 +4,7 @@ Tests of L{bmff.cluster.search}: which node is reached how, and when it is tried
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from bmff.cluster.cluster import TICK
@@ -13,7 +14,7 @@ from bmff.errors import TransportUnavailable
 from bmff.events import NodeUnreachable
 from bmff.ibmff import OverrideRow
 from bmff.wire.fastforward.link import Link
-from tests.cluster.case import ClusterTestCase
+from tests.cluster.case import WALL, ClusterTestCase
 
 
 class SearchTests(ClusterTestCase):
@@ -66,6 +67,17 @@ class SearchTests(ClusterTestCase):
         self.advance(5)
         self.assertEqual((self.links.asked, cluster.ways.wanted()), ([], {}))
 
+    def test_registryAway(self) -> None:
+        """
+        Rows do not grow old while the registry cannot be read: one that was fresh when it was read
+        last counts, one that was not does not.
+        """
+        self.rows.age = 3600.0
+        self.rows.put(2502, age=3600.0 + ROW_LIFE - 1)
+        self.rows.put(2503, age=3600.0 + ROW_LIFE + 1)
+        self.cluster()
+        self.assertEqual([asked[1] for asked in self.links.asked], [2502])
+
     def test_stale(self) -> None:
         """
         A row that has not been renewed for a minute is passed over.
@@ -74,6 +86,25 @@ class SearchTests(ClusterTestCase):
         self.rows.put(2503, age=ROW_LIFE - 1)
         self.cluster()
         self.assertEqual([node for _, node, *_ in self.links.asked], [2503])
+
+    def test_byHand(self) -> None:
+        """
+        A row that no node has written counts whatever its age, and its node is not waited for, as
+        it may not read this registry; one of a node that has not run yet is passed over.
+        """
+        for node, seen in ((2502, WALL - 10 * ROW_LIFE), (2503, WALL), (2504, 0.0)):
+            self.rows.put(node)
+            self.rows.nodes[node] = replace(self.rows.nodes[node], boot=0, seen=seen)
+        cluster = self.cluster(nodeID=2505)
+        self.assertEqual(sorted(cluster.ways.wanted()), [2502, 2503])
+        self.assertEqual((self.times(2502), self.times(2503)), ([0.0], [0.0]))
+
+    def test_stopped(self) -> None:
+        """
+        The row of a node that has said that it stops is passed over at once.
+        """
+        self.rows.put(2502, age=WALL)
+        self.assertEqual(self.cluster().ways.wanted(), {})
 
     def test_higherWaits(self) -> None:
         """

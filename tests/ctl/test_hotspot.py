@@ -8,7 +8,6 @@ import json
 import os
 import select
 import sys
-from dataclasses import dataclass, field
 from io import StringIO
 from math import inf
 
@@ -25,6 +24,7 @@ from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import packAddress
 from bmff.sockets.datagrams import DatagramPort
+from bmff.testing.everybody import Everybody
 from tests.ctl.case import CtlTestCase
 from tests.sockets.ports import ReadingClock, Sink
 
@@ -219,33 +219,6 @@ class OptionsTests(CtlTestCase):
             self.assertEqual(hotspot._resolve(text), packAddress(host, port))
 
 
-@dataclass
-class SomeSettings:
-    """
-    Settings of a peer.
-    """
-
-    static: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    single: bool = False
-    dynamicTimeout: float = 900.0
-    options: bool = True
-
-
-class Everybody:
-    """
-    Lets all in.
-    """
-
-    def passphrase(self, peerID: int) -> bytes | None:
-        return PASSWORD
-
-    def refusal(self, peerID: int) -> str | None:
-        return None
-
-    def settings(self, peerID: int) -> SomeSettings:
-        return SomeSettings()
-
-
 class HostReactor(ReadingClock):
     """
     A clock that sockets may be read on and that can be stopped, as the reactor of a program.
@@ -272,7 +245,7 @@ class VisitTests(SynchronousTestCase):
         self.events: list[Event] = []
         router = Router(self.events.append)
         self.homebrew = HomeBrew(
-            self.clock, Turn(self.clock, router), self.events.append, Everybody(), bytes(32)
+            self.clock, Turn(self.clock, router), self.events.append, Everybody(PASSWORD), bytes(32)
         )
         receiver = self.homebrew.port()
         self.port = DatagramPort(self.clock, "127.0.0.1", 0, receiver)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pwd import getpwnam
 from subprocess import PIPE, STDOUT, run
 
-from bmff.config import Address, Registry, loadConfiguration
+from bmff.config import Address, loadConfiguration, parseConfiguration
 from bmff.ctl.instances import places
 from bmff.ctl.instances.folder import Folder
 from bmff.ctl.instances.places import Places
@@ -82,7 +82,7 @@ class InstanceTestCase(CtlTestCase):
         The registry that the instances share.
         """
         file = self.places.instances / "25011.toml"
-        return Registration(self.places, loadConfiguration(file).registry)
+        return Registration(self.places, loadConfiguration(file))
 
     def rows(self) -> dict[int, NodeRow]:
         """
@@ -466,13 +466,14 @@ class HostTests(InstanceTestCase):
             self.skipTest("not root")
         self.patch(places, "USER", "nobody")
         self.home.folder.chmod(0o711)
-        registry = Registry(self.places.state / "registry.sqlite")
-        registration = Registration(self.places, registry)
+        text = f'network = 25011\nstate = "{self.places.state}"\n'
+        configuration = parseConfiguration(text, "25011.toml", self.home.folder)
+        registration = Registration(self.places, configuration)
         registration.put(NodeRow(25011, "127.0.0.1", 54000, 0, 1, 0.0))
         self.assertEqual(os.geteuid(), 0)
         nobody = getpwnam("nobody").pw_uid
         self.assertEqual(self.places.state.stat().st_uid, nobody)
-        self.assertEqual(registry.file.stat().st_uid, nobody)
+        self.assertEqual(configuration.registry.file.stat().st_uid, nobody)
         self.assertEqual(list(registration.rows()), [25011])
 
     def test_noUser(self) -> None:

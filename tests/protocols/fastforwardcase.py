@@ -204,6 +204,7 @@ class SomeRows:
 
     def __init__(self, case: FastForwardTestCase) -> None:
         self.overrides: dict[int, OverrideRow] = {}
+        self.age = 0.0
         self.places: dict[int, tuple[str, float]] = {}
         self._case = case
 

@@ -217,7 +217,7 @@ class LinkTests(FastForwardTestCase):
         here.start()
         self.advance(1.5)
         self.assertEqual(len(lost), 1)
-        location = there.router.locations.get(2340001)
+        location = there.router.reach.locations.get(2340001)
         assert location is not None
         self.assertIs(location.remote, there.cluster.remotes[2501])
 
@@ -303,7 +303,9 @@ class LinkTests(FastForwardTestCase):
             for number in range(30):
                 there.peer(100 + number, 1000 + number, 2000 + number)
                 if number % 3 == 0:
-                    there.router.removePeer(there.router.peers[100 + number], self.clock.seconds())
+                    there.router.removePeer(
+                        there.router.reach.peers[100 + number], self.clock.seconds()
+                    )
                     there.turn.ended()
                 self.advance(0.05)
             self.advance(8)
@@ -439,7 +441,7 @@ class CallTests(FastForwardTestCase):
             node.peer(node.nodeID * 10, 91)
         self.advance(0.1)
         frames = makeCall()
-        nodes[0].talk(nodes[0].router.peers[25010], frames)
+        nodes[0].talk(nodes[0].router.reach.peers[25010], frames)
         self.advance(6)
         self.assertHeard(nodes[1], 25020, frames)
         self.assertHeard(nodes[2], 25030, frames)

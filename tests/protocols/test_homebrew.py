@@ -4,8 +4,6 @@ Tests of L{bmff.protocols.homebrew}: a master and its hotspots on a virtual netw
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -30,44 +28,13 @@ from bmff.protocols.homebrew import LONGEST_COMPLAINT, HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
+from bmff.testing.everybody import Everybody, SomeSettings
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.wire.homebrew import AliasBlock, OptionsText, RadioPosition, Station
 from bmff.wire.homebrewclient import BeaconRequested, LoggedIn, LoggedOut
 
 PASSWORD = b"passw0rd"
-
-
-@dataclass
-class SomeSettings:
-    """
-    Settings of a peer.
-    """
-
-    static: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    single: bool = False
-    dynamicTimeout: float = 900.0
-    options: bool = True
-
-
-class SomeAccess:
-    """
-    Lets everybody in but those who are named.
-    """
-
-    def __init__(self) -> None:
-        self.password = PASSWORD
-        self.refused: dict[int, str] = {}
-        self.peers: dict[int, SomeSettings] = {}
-
-    def passphrase(self, peerID: int) -> bytes | None:
-        return None if peerID in self.refused else self.password
-
-    def refusal(self, peerID: int) -> str | None:
-        return self.refused.get(peerID)
-
-    def settings(self, peerID: int) -> SomeSettings:
-        return self.peers.get(peerID, SomeSettings())
 
 
 class HomeBrewTestCase(SynchronousTestCase):
@@ -83,7 +50,7 @@ class HomeBrewTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.network = VirtualNetwork(self.clock)
         self.events: list[Event] = []
-        self.access = SomeAccess()
+        self.access = Everybody()
         self.router = Router(self.events.append, talkLimit=self.talkLimit)
         self.homebrew = HomeBrew(
             self.clock, Turn(self.clock, self.router), self.events.append, self.access, bytes(32)
@@ -369,7 +336,7 @@ class LoginTests(HomeBrewTestCase):
         self.hotspot(7).vanish()
         self.clock.pump([1.0] * 70)
         self.assertIn(PeerLost(7, "N7", "silent"), self.events)
-        self.assertEqual(self.router.peers, {})
+        self.assertEqual(self.router.reach.peers, {})
 
     def test_stop(self) -> None:
         """

@@ -167,7 +167,7 @@ class HostileTests(FastForwardTestCase):
             self, 2501, "203.0.113.5", self.rows, keys={"group": PreSharedKey(b"?" * 32)}
         )
         self.connect(stranger, there).addErrback(lambda _: None)
-        here.talk(here.router.peers[1], makeCall())
+        here.talk(here.router.reach.peers[1], makeCall())
         self.advance(6)
         stranger.vanish()
         return [data for data, _, _ in self.network.carried]

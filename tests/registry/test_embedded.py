@@ -8,6 +8,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median
 from subprocess import run
@@ -23,9 +24,8 @@ from twisted.python.failure import Failure
 from twisted.python.monkey import MonkeyPatcher
 from twisted.trial.unittest import TestCase
 
-from bmff.config import Registry
 from bmff.errors import ConfigurationError
-from bmff.ibmff import IRegistryMaker, RegistryUnavailable
+from bmff.ibmff import IRegistryMaker, RegistrySettings, RegistryUnavailable
 from bmff.registry import database, databasethread
 from bmff.registry.embedded import EmbeddedRegistry
 from bmff.testing.registry import (
@@ -167,7 +167,7 @@ class PluginTests(TestCase):
         """
         (maker,) = (one for one in getPlugins(IRegistryMaker) if one.name == "embedded")
         path = Path(self.mktemp()).absolute()
-        registry = maker.make(reactor, Registry(path))
+        registry = maker.make(reactor, RegistrySettings(path))
         self.addCleanup(registry.stop)
         await registry.start()
         self.assertTrue(path.exists())
@@ -410,6 +410,66 @@ class OperatorTests(FileCase):
             self.assertEqual(len(self.registry.badRows), len(bad))
         await self.registry.remove("overrides", -5)
         self.assertEqual(len(self.registry.badRows), len(bad) - 1)
+
+
+class TransportTests(FileCase):
+    """
+    Tests of a registry that knows what overrides may name.
+    """
+
+    def makeRegistry(self) -> EmbeddedRegistry:
+        return EmbeddedRegistry(reactor, self.path, {"tcp": "host", "shm": "none", "acme": "any"})
+
+    async def test_kept(self) -> None:
+        """
+        A row that becomes one that cannot be used is named with what is wrong, and leaves the one
+        that was there before, until it is mended or taken away.
+        """
+        good = overrideRow(2501, transport="tcp")
+        await self.registry.put(good)
+        changes = self.changesOf(self.registry)
+        with self.connect() as connection:
+            for change, reason in (
+                ("transport = 'udp'", "there is no transport 'udp'; there is acme, auto, shm, tcp"),
+                ("transport = 'tcp', address = '[::1]'", "'[::1]' is neither a host name nor"),
+                ("address = '-a.example'", "'-a.example' is neither a host name nor"),
+                ("address = '192.0.2.1', port = 0", "port: 0 is not in 1 to 65535"),
+                ("transport = 'shm'", "port: 0 is not in 1 to 65535"),
+            ):
+                connection.execute(f"UPDATE OverriddenNodes SET {change}")
+                await self.until(partial(self.isBad, reason), PROMPT)
+                self.assertEqual([row.node for row in self.registry.badRows], [2501])
+                self.assertEqual(self.registry.overrides, {2501: good})
+            self.assertEqual(changes, [])
+            connection.execute("UPDATE OverriddenNodes SET transport = 'acme', address = '%'")
+            mended = overrideRow(2501, transport="acme", address="%", port=0)
+            await self.until(lambda: self.registry.overrides == {2501: mended}, PROMPT)
+            self.assertEqual(self.registry.badRows, ())
+            connection.execute("UPDATE OverriddenNodes SET port = -1")
+            await self.until(lambda: self.registry.badRows, PROMPT)
+            connection.execute("DELETE FROM OverriddenNodes")
+            await self.until(lambda: not self.registry.overrides, PROMPT)
+        self.assertEqual(self.registry.badRows, ())
+
+    def isBad(self, reason: str) -> bool:
+        """
+        Whether a row cannot be used for this reason.
+        """
+        return any(reason in row.reason for row in self.registry.badRows)
+
+    async def test_notWritten(self) -> None:
+        """
+        Such a row is not written either.
+        """
+        for row, place in (
+            (overrideRow(2501), "transport"),
+            (overrideRow(2501, transport="tcp", address="a b"), "address"),
+            (overrideRow(2501, transport="shm", port=0), "port"),
+        ):
+            failure = self.failureResultOf(self.registry.put(row), ConfigurationError)
+            self.assertEqual([one.place for one in failure.value.mistakes], [place])
+        await self.registry.put(overrideRow(2501, transport="tcp", address="кавказ.example."))
+        await self.registry.put(overrideRow(2502, transport="auto", address="", port=0))
 
 
 class TroubleTests(FileCase):

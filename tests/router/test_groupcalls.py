@@ -9,7 +9,7 @@ from bmff.dmr.frame import (
     TERMINATOR,
 )
 from bmff.events import CallStarted, SubscriptionChanged
-from bmff.router import router as rules
+from bmff.router import subscriptions
 from tests.router.case import RouterTestCase
 
 
@@ -107,10 +107,10 @@ class GroupCallTests(RouterTestCase):
         A slot cannot key more talkgroups than the limit; the oldest goes.
         """
         a = self.peer(1)
-        for number in range(rules.LARGEST_DYNAMIC + 5):
+        for number in range(subscriptions.LARGEST_DYNAMIC + 5):
             self.call(a, destination=1000 + number, stream=1 + number)
         slot = a.slot(2)
-        self.assertEqual(len(slot.dynamic), rules.LARGEST_DYNAMIC)
+        self.assertEqual(len(slot.dynamic), subscriptions.LARGEST_DYNAMIC)
         self.assertNotIn(1004, slot.dynamic)
         self.assertIn(1005, slot.dynamic)
 

@@ -95,8 +95,8 @@ class PrivateCallTests(RouterTestCase):
         a = self.peer(1)
         for radio in (1, 2, 3, 1, 4):
             self.call(a, source=radio, stream=1000 + len(self.events))
-        self.assertIsNone(self.router.locations.get(2))
-        self.assertIsNotNone(self.router.locations.get(1))
+        self.assertIsNone(self.router.reach.locations.get(2))
+        self.assertIsNotNone(self.router.reach.locations.get(1))
 
 
 class DataCallTests(RouterTestCase):

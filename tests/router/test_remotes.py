@@ -75,7 +75,7 @@ class RemotesTestCase(RouterTestCase):
 
     def remote(self, peerID: int, *talkgroups: int) -> SomeRemote:
         remote = SomeRemote(peerID, *talkgroups)
-        self.router.addRemote(remote)
+        self.router.reach.addRemote(remote)
         return remote
 
     def route(
@@ -136,7 +136,7 @@ class RemoteTests(RemotesTestCase):
         self.route(one)
         later = self.remote(2504, 91)
         for each in (one, other):
-            self.router.remoteChanged(each, [91], [])
+            self.router.reach.remoteChanged(each, [91], [])
         self.route(one, 3, end=True)
         self.assertEqual(len(self.heardBy(1)), 6)
         self.assertEqual((one.sinks, other.sinks, later.sinks), ([], [], []))
@@ -170,7 +170,7 @@ class RemoteTests(RemotesTestCase):
         A private call to a service number crosses neither way, though a node tells of such a radio.
         """
         talker, remote = self.peer(1), self.remote(2502)
-        self.router.locations.told(9990, Location(1, 2, self.now, remote))
+        self.router.reach.locations.told(9990, Location(1, 2, self.now, remote))
         self.route(talker, destination=9990, private=True, frames=1)
         self.route(remote, destination=9990, private=True, frames=1, stream=78)
         self.assertEqual((remote.sinks, self.outlet.heard), ([], []))
@@ -184,11 +184,11 @@ class RemoteTests(RemotesTestCase):
         talker, remote = self.peer(1), self.remote(2502)
         self.route(talker)
         remote.talkgroups.add(91)
-        self.router.remoteChanged(remote, [91], [])
-        self.router.remoteChanged(remote, [91, 92], [93])
+        self.router.reach.remoteChanged(remote, [91], [])
+        self.router.reach.remoteChanged(remote, [91, 92], [93])
         self.route(talker, 3)
         remote.talkgroups.clear()
-        self.router.remoteChanged(remote, [], [91])
+        self.router.reach.remoteChanged(remote, [], [91])
         self.route(talker, 6, end=True)
         self.assertEqual([index for index, _ in remote.heard], [3, 4, 5])
         self.assertEqual([sink.open for sink in remote.sinks], [False])
@@ -249,7 +249,7 @@ class RemoteTests(RemotesTestCase):
         self.advance(6)  # its slot is kept for the talkgroup until then
         self.route(caller, source=444, destination=555, stream=2, private=True, end=True)
         self.assertEqual(self.streamsHeardBy(1), [2])
-        self.router.locations.told(555, Location(0, 2, self.now, third))
+        self.router.reach.locations.told(555, Location(0, 2, self.now, third))
         self.route(caller, source=444, destination=555, stream=3, private=True, end=True)
         self.assertEqual((self.streamsHeardBy(1), third.sinks), ([2], []))
 
@@ -286,7 +286,7 @@ class NetworkTests(RemotesTestCase):
     def networks(
         self, remote: SomeRemote, names: tuple[str, ...] = (), standBy: tuple[str, ...] = ()
     ) -> None:
-        self.router.setNetworks(remote, frozenset(names), frozenset(standBy), self.now)
+        self.router.reach.setNetworks(remote, frozenset(names), frozenset(standBy), self.now)
 
     def test_neverBack(self) -> None:
         """
@@ -321,9 +321,9 @@ class NetworkTests(RemotesTestCase):
 
         class Watcher:
             def flush(watcher, now: float) -> None:
-                flushed.append(tuple(self.router.networks.live))
+                flushed.append(tuple(self.router.reach.networks.live))
 
-        self.router.interestWatcher = Watcher()
+        self.router.reach.interestWatcher = Watcher()
         self.peer(9)
         peers = [self.bridge(1, "north"), self.bridge(2, "north"), self.bridge(1, "north")]
         self.router.flush(self.now)
@@ -438,7 +438,7 @@ class NetworkTests(RemotesTestCase):
         self.send(other, 0, flags=DATA_SYNC | DATA_HEADER, destination=92, stream=78)
         self.advance(0.5)
         self.networks(remote)
-        self.assertIsNone(self.router.peers[2].slot(2).call)
+        self.assertIsNone(self.router.reach.peers[2].slot(2).call)
         self.assertEqual(self.heardBy(2), [])
 
     def test_plain(self) -> None:

@@ -5,7 +5,6 @@ Tests of L{bmff.web.views}: what the API says of a master, its hotspots and thei
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -19,6 +18,7 @@ from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
 from bmff.sockets.datagrams import DatagramPort
+from bmff.testing.everybody import Everybody, SomeSettings
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.web.control import controlSite
@@ -49,33 +49,6 @@ STATION = Station(
 )
 
 
-@dataclass
-class SomeSettings:
-    """
-    Settings of a peer.
-    """
-
-    static: dict[int, tuple[int, ...]] = field(default_factory=lambda: {1: (2350, 91)})
-    single: bool = False
-    dynamicTimeout: float = 900.0
-    options: bool = True
-
-
-class Everybody:
-    """
-    Lets all in.
-    """
-
-    def passphrase(self, peerID: int) -> bytes | None:
-        return b"passw0rd"
-
-    def refusal(self, peerID: int) -> str | None:
-        return None
-
-    def settings(self, peerID: int) -> SomeSettings:
-        return SomeSettings()
-
-
 class Node:
     """
     A master on a virtual network, and the views of it.
@@ -87,7 +60,11 @@ class Node:
         events = Events()
         self.router = Router(events.publish)
         self.homebrew = HomeBrew(
-            self.clock, Turn(self.clock, self.router), events.publish, Everybody(), bytes(32)
+            self.clock,
+            Turn(self.clock, self.router),
+            events.publish,
+            Everybody(common=SomeSettings({1: (2350, 91)})),
+            bytes(32),
         )
         receiver = self.homebrew.port()
         self.port = self.network.bind(receiver, "192.0.2.1", 62031)

@@ -19,9 +19,11 @@ bmnode = ServiceMaker(
 )
 
 embedded = ModuleRegistry("embedded", "bmff.registry.embedded")
+tarantool = ModuleRegistry("tarantool", "bmff.registry.tarantool")
 
-shm = ModuleTransport("shm", "bmff.transports.shm")
-tcp = ModuleTransport("tcp", "bmff.transports.streams")
-tls = ModuleTransport("tls", "bmff.transports.tls")
-udp = ModuleTransport("udp", "bmff.transports.udp")
-unix = ModuleTransport("unix", "bmff.transports.unix")
+rdma = ModuleTransport("rdma", "bmff.transports.rdma")
+shm = ModuleTransport("shm", "bmff.transports.shm", "none")
+tcp = ModuleTransport("tcp", "bmff.transports.streams", "host")
+tls = ModuleTransport("tls", "bmff.transports.tls", "host")
+udp = ModuleTransport("udp", "bmff.transports.udp", "host")
+unix = ModuleTransport("unix", "bmff.transports.unix", "none")

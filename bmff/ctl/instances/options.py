@@ -126,7 +126,7 @@ class AddOptions(_InstanceCommand):
         if new.number != self["number"]:
             message = f"{new.number} in {self['file']} is not {self['number']}"
             raise ConfigurationError([Mistake("network", message)])
-        registration = Registration(places, new.configuration.registry)
+        registration = Registration(places, new.configuration)
         rows = registration.rows()
         found = folder.clashes(new)
         if not found:
@@ -150,8 +150,7 @@ class AddOptions(_InstanceCommand):
         row = rowOf(new.configuration)
         if row is not None:
             yield Step(
-                f"register node {row.node}, {row.address} port {row.port}, "
-                f"in {new.configuration.registry.file}",
+                f"register node {row.node}, {row.address} port {row.port}, in {registration.name}",
                 partial(registration.put, row),
                 partial(registration.remove, row.node),
             )
@@ -163,13 +162,13 @@ class AddOptions(_InstanceCommand):
         if self["file"] is not None:
             return readText(self["file"])
         registry = places.state / "registry.sqlite"
-        settings = parseConfiguration(
+        usual = parseConfiguration(
             f"network = {self['number']}\nregistry.file = {_quoted(registry)}\n"
             f"state = {_quoted(places.state)}\n",
             "registry",
             places.instances,
-        ).registry
-        rows = Registration(places, settings).rows().values()
+        )
+        rows = Registration(places, usual).rows().values()
         hotspots = None if self["links-only"] else self["port"] or folder.freePort(HOTSPOTS_PORT)
         taken = {row.port for row in rows} | {hotspots or 0}
         links = self["links-port"] or folder.freePort(LINKS_PORT, taken)
@@ -239,10 +238,10 @@ class RemoveOptions(_InstanceCommand):
     def _steps(self, places: Places, instance: Instance) -> Iterator[Step]:
         if not self["no-systemd"]:
             yield from Units(places).removing(instance.name)
-        registration = Registration(places, instance.configuration.registry)
+        registration = Registration(places, instance.configuration)
         if instance.number in registration.rows():
             yield Step(
-                f"take node {instance.number} out of {instance.configuration.registry.file}",
+                f"take node {instance.number} out of {registration.name}",
                 partial(registration.remove, instance.number),
             )
         removed = instance.path.with_name(instance.name + REMOVED_SUFFIX)
@@ -273,7 +272,7 @@ class ListOptions(_InstanceCommand):
         for each in folder.instances:
             settings = each.configuration.registry
             if repr(settings) not in known:
-                known[repr(settings)] = Registration(places, settings).rows()
+                known[repr(settings)] = Registration(places, each.configuration).rows()
             rows.append(
                 (
                     each.number,

@@ -5,21 +5,15 @@ An instance's row in the registry, whichever registry its configuration names.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.epollreactor import EPollReactor
-from twisted.plugin import getPlugins
-from twisted.python.failure import Failure
-
-from bmff.config import Configuration, Registry
+from bmff.config import Configuration
 from bmff.ctl.instances.places import Places
-from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import IRegistry, IRegistryMaker, NodeRow, RegistryUnavailable
+from bmff.ctl.visit import EMBEDDED, isThere, visit
+from bmff.errors import Mistake
+from bmff.ibmff import IRegistry, NodeRow
 
-EMBEDDED: Final = "embedded"
 LOOPBACK: Final = "127.0.0.1"  # what a node that names no public address puts into its row
 
 T = TypeVar("T")
@@ -30,16 +24,29 @@ class Registration:
     The rows of nodes in one registry.
     """
 
-    def __init__(self, places: Places, settings: Registry) -> None:
+    def __init__(self, places: Places, configuration: Configuration) -> None:
+        """
+        @param configuration: names the registry.
+        """
         self._places = places
-        self._settings = settings
+        self._settings = configuration.registry
+        self._secrets = configuration.secrets
+
+    @property
+    def name(self) -> str:
+        """
+        Where it is, for people.
+        """
+        if self._settings.type == EMBEDDED:
+            return str(self._settings.file)
+        return f"{self._settings.type} at {', '.join(map(str, self._settings.addresses))}"
 
     @property
     def exists(self) -> bool:
         """
         Whether there is a registry already; if not, one is made for the first row.
         """
-        return self._settings.file.exists()
+        return isThere(self._settings)
 
     def rows(self) -> dict[int, NodeRow]:
         """
@@ -51,7 +58,7 @@ class Registration:
         async def read(registry: IRegistry) -> dict[int, NodeRow]:
             return dict(registry.nodes)
 
-        return self._with(read) if self.exists else {}
+        return self._visit(read) if self.exists else {}
 
     def put(self, row: NodeRow) -> None:
         """
@@ -64,7 +71,7 @@ class Registration:
             await registry.put(row)
 
         self._places.makeState()
-        self._with(write)
+        self._visit(write)
 
     def remove(self, node: int) -> None:
         """
@@ -77,43 +84,11 @@ class Registration:
             await registry.remove("nodes", node)
 
         if self.exists:
-            self._with(remove)
+            self._visit(remove)
 
-    def _with(self, use: Callable[[IRegistry], Awaitable[T]]) -> T:
-        """
-        Do something with the registry, open, on a reactor that is there for nothing else.
-        """
-        (maker,) = (each for each in getPlugins(IRegistryMaker) if each.name == EMBEDDED)
-        reactor = EPollReactor()
-        reactor.seconds = time.monotonic
-        registry = maker.make(reactor, self._settings)
-        results: list[T | Failure] = []
-
-        async def session() -> T:
-            await registry.start()
-            try:
-                return await use(registry)
-            finally:
-                await registry.stop()
-
-        def ended(result: T | Failure) -> None:
-            results.append(result)
-            reactor.stop()
-
-        def begin() -> None:
-            Deferred.fromCoroutine(session()).addBoth(ended)
-
+    def _visit(self, use: Callable[[IRegistry], Awaitable[T]]) -> T:
         with self._places.asOwner():
-            reactor.callWhenRunning(begin)
-            reactor.run(installSignalHandlers=False)
-        (result,) = results
-        if isinstance(result, Failure):
-            result.trap(ConfigurationError, RegistryUnavailable)
-            if result.check(ConfigurationError):
-                result.raiseException()
-            message = f"cannot be used: {result.getErrorMessage()}"
-            raise ConfigurationError([Mistake("registry", message)])
-        return result
+            return visit(self._settings, self._secrets, use)
 
 
 def rowOf(configuration: Configuration) -> NodeRow | None:

@@ -25,7 +25,7 @@ SERVICE: Final = r"""# A node for each file in /opt/BrandMeister/Instances: bmff
 [Unit]
 Description=bmff DMR node %i
 Wants=network-online.target
-After=network-online.target tarantool.service mosquitto.service
+After=network-online.target bmff-registry.service mosquitto.service
 
 [Service]
 Type=notify

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from bmff.dmr.frame import Frame
 from bmff.errors import ProtocolError
 from bmff.wire.fastforward.control import ControlReceiver, ControlSender, Full
-from bmff.wire.fastforward.interest import Interest
+from bmff.wire.fastforward.interest import Change, Interest
 from bmff.wire.fastforward.messages import (
     Acknowledgement,
     Answer,
@@ -67,7 +67,7 @@ class LinkWatcher(Protocol):
     What a link tells of.
     """
 
-    def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
+    def interestChanged(self, link: Link, change: Change) -> None:
         """
         The other node wants to hear other talkgroups.
         """
@@ -494,7 +494,7 @@ class Link:
             return
         self.ready = True
         self._askedAt = -inf
-        self._watcher.interestChanged(self, *change)
+        self._watcher.interestChanged(self, change)
 
     def _applicationReceived(self, body: bytes) -> None:
         size = body[0] if body else 0

@@ -13,7 +13,7 @@ from bmff.dmr.frame import Frame
 from bmff.dmr.voice import voiceCall
 from bmff.testing.mutation import mutations
 from bmff.wire.fastforward.control import Full
-from bmff.wire.fastforward.interest import Interest, encode
+from bmff.wire.fastforward.interest import Change, Interest, Told, encode
 from bmff.wire.fastforward.link import (
     APPLICATION,
     INTEREST,
@@ -51,8 +51,8 @@ class Watcher:
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def interestChanged(self, link: Link, added: list[int], removed: list[int]) -> None:
-        self.told.append((added, removed))
+    def interestChanged(self, link: Link, change: Change) -> None:
+        self.told.append((change.added, change.removed))
 
     def locationsReceived(self, link: Link, locations: list[RadioLocation], now: float) -> None:
         self.told.append(locations)
@@ -316,7 +316,7 @@ class MessageTests(LinkTestCase):
         self.carry()
         place = bytes.fromhex("00000005 0003d0a5 02 0000000a")
         bodies = [
-            bytes((INTEREST,)) + encode(1, True, [91, 92], []),
+            bytes((INTEREST,)) + encode(Told(1, True, [91, 92], [])),
             bytes((LOCATIONS,)) + place * 3,
             bytes((APPLICATION,)) + b"\x07weatherpayload",
             bytes((WHOLE_WANTED,)),

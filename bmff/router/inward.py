@@ -1,0 +1,70 @@
+"""
+Our numbers in place of theirs, in what a peer or a bridge brings.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bmff.dmr.burst import decodeVoiceHeader
+from bmff.dmr.frame import DATA_SYNC, DATA_TYPE, KIND, PRIVATE, TERMINATOR, VOICE_HEADER, Frame
+from bmff.dmr.lc import FullLinkControl
+from bmff.errors import ProtocolError
+from bmff.router.call import Peer, Routes
+from bmff.router.rewriting import FrameRewriting
+from bmff.router.translation import Form
+from bmff.router.trunk import Trunk
+
+LARGEST: Final = 1024  # streams; the one that was begun first is forgotten
+_HEADER: Final = DATA_SYNC | VOICE_HEADER
+_END: Final = DATA_SYNC | TERMINATOR
+
+
+class Inward:
+    """
+    Takes the frames of one peer or bridge that has other numbers, and routes them under ours.
+    """
+
+    def __init__(self, routes: Routes, ingress: Peer | Trunk) -> None:
+        self._routes = routes
+        self._ingress = ingress
+        self._streams: dict[tuple[int, int, int], FrameRewriting | None] = {}
+
+    def frameReceived(self, frame: Frame, now: float) -> None:
+        """
+        Route a frame.
+
+        @param now: monotonic seconds.
+        """
+        key = (frame.stream, frame.destination, frame.flags & PRIVATE)
+        try:
+            rewriting = self._streams[key]
+        except KeyError:
+            rewriting = self._begin(key, frame)
+        if frame.flags & (KIND | DATA_TYPE) == _END:
+            del self._streams[key]
+        if rewriting is not None:
+            frame = rewriting.rewrite(frame)
+        self._routes.route(self._ingress, frame, now)
+
+    def _begin(self, key: tuple[int, int, int], frame: Frame) -> FrameRewriting | None:
+        if len(self._streams) >= LARGEST:
+            del self._streams[next(iter(self._streams))]
+        theirs = Form(frame.destination, frame.private)
+        ours = self._ingress.inward(frame.slot, theirs)
+        rewriting = None if ours is None else FrameRewriting(_linkControl(frame), ours)
+        self._streams[key] = rewriting
+        return rewriting
+
+
+def _linkControl(frame: Frame) -> FullLinkControl:
+    """
+    That of a stream, as far as its first frame tells.
+    """
+    if frame.flags & (KIND | DATA_TYPE) == _HEADER:
+        try:
+            return decodeVoiceHeader(frame.burst)
+        except ProtocolError:
+            pass  # received too badly: what the network says of the call has to do
+    make = FullLinkControl.private if frame.private else FullLinkControl.group
+    return make(frame.destination, frame.source)

@@ -1,0 +1,233 @@
+"""
+FastForward over RDMA, on InfiniBand and on Ethernet (RoCE): reliable connections that rdma_cm makes
+between IP addresses (rdma_cm(7), InfiniBand Architecture Specification 1.2.1 Annex A11 and A17).
+"""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from bmff.errors import ProtocolError, TransportUnavailable
+from bmff.ibmff import (
+    IAcceptor,
+    IPathReceiver,
+    IPathTransport,
+    ITransport,
+    TransportSettings,
+)
+from bmff.sockets.addresses import formatAddress, packAddress
+from bmff.sockets.names import lookUp
+from bmff.transports.connected import STRANGER_TIME, Stranger, TransportReactor
+from bmff.transports.lifetime import Lifetime
+from bmff.transports.rdmaaddress import DEVICES, NO_GID, hostOf, isGID, sockaddrOf
+from bmff.transports.rdmaconnection import RDMAConnection
+from bmff.transports.rdmahello import Hello, decodeHello, encodeRefusal
+from bmff.transports.rdmaidentifier import Channel, Happening, Identifier
+from bmff.transports.rdmapool import SLOT_SIZE
+from bmff.transports.rdmaqueue import RECEIVES, QueuePair
+from bmff.transports.rdmaverbs import CONNECT_REQUEST, Verbs, openVerbs, unavailable
+
+# Fewer than elsewhere: each holds half a megabyte that is locked into memory.
+MOST_STRANGERS: Final = 32
+
+# An address that no RDMA device has, or of a family that the host does not have.
+_NOT_HERE: Final = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def make(reactor: object, settings: TransportSettings) -> ITransport:
+    """
+    @see: L{bmff.ibmff.ITransportMaker.make}
+    """
+    return RDMATransport(cast(TransportReactor, reactor), settings, openVerbs())
+
+
+@implementer(ITransport)
+class RDMATransport:
+    """
+    Connections of RDMA, at all the node's hosts that an RDMA device has.
+
+    @cvar name: the transport's name.
+    @ivar strangers: by connection, the ones not known yet, oldest first.
+    @ivar strangersDropped: how many of them were closed because there were too many.
+    @ivar refused: connections that were asked for and not taken.
+    """
+
+    name = "rdma"
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: TransportReactor,
+        settings: TransportSettings,
+        verbs: Verbs,
+        devices: Path = DEVICES,
+    ) -> None:
+        """
+        @param devices: the folder in which the kernel shows its RDMA devices.
+        @raise TransportUnavailable: there is no RDMA here.
+        """
+        self.strangers: dict[Any, Stranger] = {}
+        self.strangersDropped = 0
+        self.refused = 0
+        self._reactor = reactor
+        self._settings = settings
+        self._verbs = verbs
+        self._devices = devices
+        self._listeners: list[Identifier] = []
+        self._life = Lifetime()
+        self._channel = Channel(reactor, verbs)
+        self._hello = Hello(RECEIVES, SLOT_SIZE)
+
+    # Those who connect to us.
+
+    def listen(self, acceptor: IAcceptor) -> None:
+        """
+        @see: L{ITransport.listen}
+        """
+        if self._life.stopped:
+            raise TransportUnavailable("stopped")
+        port, missing = self._settings.port, ""
+        for host in self._settings.hosts:
+            try:
+                self._listenOn(host, port, acceptor)
+            except (OSError, ValueError) as error:
+                missing = f"cannot listen on {host} port {port}: {error}"
+                if isinstance(error, OSError) and error.errno in _NOT_HERE:
+                    continue
+                self._closeListeners()
+                raise TransportUnavailable(missing) from error
+        if not self._listeners:
+            raise TransportUnavailable(missing or "no host to listen on")
+
+    def _listenOn(self, host: str, port: int, acceptor: IAcceptor) -> None:
+        """
+        @raise OSError: the address is not to be had.
+        @raise ValueError: it is not numeric.
+        """
+        key = packAddress(host, port)
+        listener = Identifier(self._channel)
+        listener.watcher = partial(self._asked, acceptor)
+        try:
+            listener.listen(sockaddrOf(key), only=":" in host)
+        except OSError:
+            listener.close()
+            raise
+        self._listeners.append(listener)
+
+    def _asked(self, acceptor: IAcceptor, happening: Happening) -> None:
+        """
+        Somebody wants to connect.
+        """
+        if happening.kind != CONNECT_REQUEST:
+            self._log.warn("an RDMA listener: {reason}", reason=happening.reason)
+            return
+        identifier = Identifier(self._channel, happening.identifier)
+        try:
+            self._accept(acceptor, identifier, decodeHello(happening.data))
+        except ProtocolError as error:
+            self._refuse(identifier, error.reason)
+        except OSError as error:
+            self._refuse(identifier, unavailable(error))
+
+    def _refuse(self, identifier: Identifier, reason: str) -> None:
+        self.refused += 1
+        identifier.reject(encodeRefusal(reason))
+
+    def _accept(self, acceptor: IAcceptor, identifier: Identifier, hello: Hello) -> None:
+        """
+        @raise ProtocolError: the other end has too little room.
+        @raise OSError: this one has, or the other is gone.
+        """
+        if len(self.strangers) >= MOST_STRANGERS:
+            self.strangersDropped += 1
+            self.strangers.pop(next(iter(self.strangers))).close()
+        key = identifier.remote
+        stranger = Stranger(cast(Any, self), acceptor, key)
+        queue = QueuePair(self._verbs, identifier.address)
+        try:
+            connection = self._connection(identifier, queue, hello, stranger, key)
+            identifier.accept(self._hello.encode())
+        except (OSError, ProtocolError):
+            queue.close()
+            raise
+        limit = self._reactor.callLater(STRANGER_TIME, stranger.close)
+        stranger.begin(cast(Any, connection), limit)
+        self.strangers[connection] = stranger
+        self._start(connection)
+
+    def _connection(
+        self,
+        identifier: Identifier,
+        queue: QueuePair,
+        hello: Hello,
+        receiver: IPathReceiver,
+        key: bytes,
+    ) -> RDMAConnection:
+        return RDMAConnection(self._reactor, identifier, queue, hello, receiver, formatAddress(key))
+
+    def _start(self, connection: RDMAConnection) -> None:
+        connection.lost = self._life.ended
+        self._life.paths.add(connection)
+        connection.start()
+
+    # Those that we connect to.
+
+    def connect(self, address: str, port: int, receiver: IPathReceiver) -> Deferred[IPathTransport]:
+        """
+        @see: L{ITransport.connect}
+        """
+        return self._life.attempt(self._connect(address, port, receiver))
+
+    async def _connect(self, address: str, port: int, receiver: IPathReceiver) -> IPathTransport:
+        reason = ""
+        for key in await lookUp(self._reactor, hostOf(address, self._devices), port):
+            try:
+                return await self._reach(key, receiver)
+            except TransportUnavailable as error:
+                reason = f"{formatAddress(key)}: {error.reason}"
+        raise TransportUnavailable(reason + NO_GID if isGID(address) else reason)
+
+    async def _reach(self, key: bytes, receiver: IPathReceiver) -> IPathTransport:
+        """
+        @raise TransportUnavailable: nobody can be reached there.
+        """
+        identifier = queue = connection = None
+        try:
+            identifier = Identifier(self._channel)
+            await identifier.resolve(sockaddrOf(key))
+            queue = QueuePair(self._verbs, identifier.address)
+            answer = await identifier.connect(self._hello.encode())
+            connection = self._connection(identifier, queue, decodeHello(answer), receiver, key)
+        except OSError as error:
+            raise TransportUnavailable(unavailable(error)) from error
+        except ProtocolError as error:
+            raise TransportUnavailable(error.reason) from error
+        finally:
+            if connection is None:  # it has failed, or was cancelled
+                if queue is not None:
+                    queue.close()
+                if identifier is not None:
+                    identifier.close()
+        self._start(connection)
+        return connection
+
+    # The end.
+
+    def stopListening(self) -> Deferred[None]:
+        """
+        @see: L{ITransport.stopListening}
+        """
+        self._closeListeners()
+        return self._life.stop().addCallback(lambda _: self._channel.close())
+
+    def _closeListeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()

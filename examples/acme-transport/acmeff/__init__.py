@@ -1,0 +1,3 @@
+"""
+FastForward over any stream endpoint of Twisted.
+"""
