@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from bmff.config import Homebrew, IDs, PeerEntry
 from bmff.dmr.ranges import Ranges
-from bmff.router.translation import Translation
+from bmff.router.translation import Form, Rule, Translation
+from bmff.sections.homebrew import Homebrew, PeerEntry, Translated
+from bmff.sections.values import LARGEST_TALKGROUP, IDs, Talkgroups
+
+_EVERY: Final = Ranges([(1, LARGEST_TALKGROUP)])
 
 
 class Passwords(Protocol):
@@ -134,7 +137,7 @@ class Access:
         return self._passwords.homebrewPassword(own or self._password)
 
 
-def _ranges(items: Iterable[IDs]) -> Ranges:
+def _ranges(items: Iterable[IDs | Talkgroups]) -> Ranges:
     return Ranges(ends for each in items for ends in each.ranges)
 
 
@@ -150,4 +153,23 @@ def _settings(homebrew: Homebrew, peer: PeerEntry) -> PeerSettings:
         single=homebrew.single if peer.single is None else peer.single,
         dynamicTimeout=homebrew.dynamicTimeout if timeout is None else timeout,
         options=homebrew.options if peer.options is None else peer.options,
+        dial=homebrew.dial if peer.dial is None else peer.dial,
+        autoStatic=homebrew.autoStatic if peer.autoStatic is None else peer.autoStatic,
+        holdOff=homebrew.holdOff if peer.holdOff is None else peer.holdOff,
+        refused=_refused(homebrew, peer),
+        translation=translation(peer.translate),
     )
+
+
+def _refused(homebrew: Homebrew, peer: PeerEntry) -> Ranges:
+    allow, deny = peer.allowTalkgroups, peer.denyTalkgroups
+    allowed = _ranges(homebrew.allowTalkgroups if allow is None else allow)
+    denied = _ranges(homebrew.denyTalkgroups if deny is None else deny)
+    return denied | (_EVERY - allowed) if allowed else denied
+
+
+def translation(rules: Iterable[Translated]) -> Translation:
+    """
+    The rules of a peer or a bridge, as the router wants them.
+    """
+    return Translation(Rule(Form(*each.there), Form(*each.here), each.slot) for each in rules)

@@ -23,7 +23,6 @@ from twisted.python.failure import Failure
 from bmff.cluster.cluster import Cluster, Identity
 from bmff.cluster.ways import AUTO, Rows, Target
 from bmff.config import Configuration
-from bmff.config import FastForward as FastForwardSettings
 from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
 from bmff.events import Event, NodeUnreachable, PathEnded, PathFailed, PathStarted
 from bmff.ibmff import (
@@ -41,6 +40,7 @@ from bmff.protocols.fastforward import FastForward
 from bmff.protocols.homebrew import HomeBrewPort
 from bmff.protocols.turn import Turn
 from bmff.registries import makeRegistry
+from bmff.sections.fastforward import FastForward as FastForwardSettings
 from bmff.sockets.certificate import Certificate, makeCertificate
 from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.handshake import Established, PreSharedKey

@@ -9,6 +9,8 @@ import os
 import socket
 import sys
 import time
+from functools import partial
+from random import SystemRandom
 from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
@@ -20,7 +22,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from bmff.access import Access
-from bmff.config import Address, Configuration, FastForward, Homebrew, loadConfiguration
+from bmff.config import Configuration, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Events
 from bmff.journal import Journal
@@ -28,9 +30,15 @@ from bmff.keys import Secrets, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.router.announcement import Announcer
 from bmff.router.dialling import Dialling
 from bmff.router.parrot import Parrot
 from bmff.router.router import Router
+from bmff.router.status import Status
+from bmff.router.texts import Texts
+from bmff.sections.fastforward import FastForward
+from bmff.sections.homebrew import Homebrew
+from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
 from bmff.web.controlservice import ControlService, makeStateFolder
@@ -125,6 +133,7 @@ class Node(MultiService):
     @ivar supervisor: what has started its process.
     @ivar events: what happens in it; watch them with C{events.watch}.
     @ivar router: who hears whom.
+    @ivar texts: sends text messages to radios.
     @ivar turn: ends each turn.
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
@@ -157,8 +166,11 @@ class Node(MultiService):
                 {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
             ),
         )
+        announcer = Announcer(self.router, self.router.deadlines)
+        self.texts = Texts(announcer, partial(SystemRandom().getrandbits, 32))
         self.router.services += (
-            Parrot(self.router, self.router.deadlines),
+            Parrot(announcer),
+            Status(self.texts),
             Dialling(self.router.subscriptions),
         )
         self.router.rules.failed = self._ruleFailed

@@ -9,10 +9,11 @@ from typing import Any
 from twisted.internet.endpoints import quoteStringArgument
 from twisted.plugin import getPlugins
 
-from bmff.config import Registry, Server
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, IRegistryMaker, ITransportMaker, RegistrySettings
 from bmff.keys import Secrets
+from bmff.sections.registry import Registry
+from bmff.sections.values import Server
 
 
 def makeRegistry(reactor: Any, settings: Registry, secrets: Secrets) -> IRegistry:

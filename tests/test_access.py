@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bmff.access import Access, radioID
-from bmff.config import LARGEST_ID, Homebrew, parseConfiguration
+from bmff.config import parseConfiguration
+from bmff.router.translation import Form
+from bmff.sections.homebrew import Homebrew
+from bmff.sections.values import LARGEST_ID
 
 
 class SomePasswords(dict[str, bytes]):
@@ -232,6 +235,38 @@ class SettingsTests(SynchronousTestCase):
         rules = access()
         self.assertIs(rules.settings(1), rules.settings(2))
         self.assertRaises(FrozenInstanceError, setattr, rules.settings(1), "single", True)
+
+    def test_talkgroups(self) -> None:
+        """
+        What a peer may key and hear is a list of those, without another list; its own lists
+        replace everybody's.
+        """
+        rules = access(
+            'allow_talkgroups = ["262*"]\ndeny_talkgroups = [2625]\n'
+            "[homebrew.peer.2345678]\nallow_talkgroups = []"
+        )
+        refused = rules.settings(1).refused
+        self.assertTrue(91 in refused and 2625 in refused)
+        self.assertFalse(262 in refused or 2629 in refused)
+        refused = rules.settings(2345678).refused
+        self.assertTrue(2625 in refused)
+        self.assertFalse(91 in refused)
+
+    def test_services(self) -> None:
+        """
+        Dialling, hold-off, talkgroups that stay, and other numbers are settings of a peer, too.
+        """
+        rules = access(
+            "dial = false\nhold_off = 60\nauto_static = true\n[homebrew.peer.2345678]\n"
+            "dial = true\nhold_off = 0\nauto_static = false\n"
+            "translate = [{there = 8, here = 2628, slot = 2}]"
+        )
+        common, own = rules.settings(1), rules.settings(2345678)
+        self.assertEqual((common.dial, common.holdOff, common.autoStatic), (False, 60, True))
+        self.assertEqual((own.dial, own.holdOff, own.autoStatic), (True, 0, False))
+        self.assertFalse(common.translation)
+        self.assertEqual(own.translation.inward(2, Form(8)), Form(2628))
+        self.assertIsNone(own.translation.inward(1, Form(8)))
 
 
 class RadioIDTests(SynchronousTestCase):

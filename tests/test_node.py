@@ -20,13 +20,13 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from bmff.config import Address
 from bmff.ctl.ask import ask
 from bmff.errors import ConfigurationError
 from bmff.events import Event, PeerLost, PeerRegistered
 from bmff.keys import Secrets
 from bmff.node import HomeBrewService, Node, Options, TwistdNode, welcome
 from bmff.protocols.hotspot import Hotspot
+from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.wire.homebrew import Station
 from bmff.wire.homebrewclient import Client, LoggedIn, LoggedOut

@@ -11,7 +11,6 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 
 from bmff.access import Access
-from bmff.config import Address, Homebrew, PeerEntry
 from bmff.errors import ConfigurationError
 from bmff.events import Event, PeerLost
 from bmff.keys import Secrets
@@ -19,6 +18,8 @@ from bmff.node import HomeBrewService, SecretsWatch
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
+from bmff.sections.homebrew import Homebrew, PeerEntry
+from bmff.sections.values import Address
 from bmff.testing.hotspots import VirtualHotspot
 from bmff.testing.network import VirtualNetwork
 from bmff.wire.homebrew import Station

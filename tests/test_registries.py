@@ -12,13 +12,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from bmff.config import Registry, Server
 from bmff.errors import ConfigurationError
 from bmff.ibmff import IRegistry, OverrideRow, RegistryUnavailable
 from bmff.keys import Secrets
 from bmff.registries import endpointOf, makeRegistry
 from bmff.registry.embedded import EmbeddedRegistry
 from bmff.registry.tarantool import TarantoolRegistry
+from bmff.sections.registry import Registry
+from bmff.sections.values import Server
 
 
 class RegistriesTests(SynchronousTestCase):

@@ -93,6 +93,7 @@ class Search:
         self._publish = publish
         self._random = random
         self._ways: dict[tuple[int, str], Attempts] = {}
+        self._wanted: frozenset[tuple[int, str]] = frozenset()  # at the last look
 
     def reason(self, node: int) -> str:
         """
@@ -122,6 +123,7 @@ class Search:
         """
         assert self.connector is not None
         hasPath = self.connector.hasPath
+        self._wanted = frozenset(wanted)
         for key in [one for one in self._ways if one not in wanted and not hasPath(*one)]:
             self._giveUp(self._ways.pop(key))
         for key, way in wanted.items():
@@ -152,6 +154,11 @@ class Search:
         """
         attempts = self._ways.get((node, transport))
         if attempts is None or attempts.upAt == inf:
+            return
+        assert self.connector is not None
+        if (node, transport) not in self._wanted and node in self.connector.links:
+            # It was left, not lost: when it is wanted again there is nothing to wait for.
+            self._giveUp(self._ways.pop((node, transport)))
             return
         lived, attempts.upAt = now - attempts.upAt, inf
         if lived < LONG_LIFE:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from twisted.python import usage
 
-from bmff.config import FastForward, Homebrew, loadConfiguration
+from bmff.config import loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.keys import Secrets
+from bmff.sections.fastforward import FastForward
+from bmff.sections.homebrew import Homebrew
 
 
 class CheckOptions(usage.Options):

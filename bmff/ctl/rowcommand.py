@@ -11,13 +11,14 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 from twisted.python import usage
 
-from bmff.config import Configuration, Registry, loadConfiguration, parseConfiguration
+from bmff.config import Configuration, loadConfiguration, parseConfiguration
 from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.ctl.instances.folder import Folder
 from bmff.ctl.instances.places import ROOT, Places
 from bmff.ctl.visit import isThere, visit
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import BadRow, IRegistry
+from bmff.sections.registry import Registry
 
 NODE: Final = Path("/etc/bmff/bmnode.toml")  # as for twistd bmnode
 SPACES: Final = {

@@ -16,11 +16,11 @@ from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.epollreactor import EPollReactor
 from twisted.python.failure import Failure
 
-from bmff.config import Registry
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, RegistryUnavailable
 from bmff.keys import Secrets
 from bmff.registries import makeRegistry
+from bmff.sections.registry import Registry
 
 EMBEDDED: Final = "embedded"
 PATIENCE: Final = 10.0  # seconds that a registry gets to be there

@@ -4,18 +4,18 @@ The parrot: what is said to it on 9990 comes back to where it was said.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from bmff.dmr.frame import FRAME_PERIOD, Frame
+from bmff.dmr.frame import Frame
 from bmff.dmr.numbers import PARROT
-from bmff.router.announcement import Announcement
-from bmff.router.call import Call, Peer, Routes, Slot
-from bmff.router.deadlines import Deadlines
+from bmff.router.announcement import Announcer
+from bmff.router.call import Call, Peer, Slot
 from bmff.router.rewriting import FrameRewriting
 from bmff.router.translation import Form
 
 PAUSE: Final = 1.0  # seconds between the end of a call and its repetition
-LARGEST: Final = 64  # recordings that are made or played at once, of up to the talk limit each
+LARGEST: Final = 64  # recordings that are made or played at once
 LONGEST: Final = 3000  # frames that are kept of one, 180 s
 
 
@@ -26,13 +26,9 @@ class Parrot:
     @ivar busy: recordings that are made or played.
     """
 
-    def __init__(self, routes: Routes, deadlines: Deadlines) -> None:
-        """
-        @param deadlines: rings for each frame that is played.
-        """
+    def __init__(self, announcer: Announcer) -> None:
         self.busy = 0
-        self._routes = routes
-        self._deadlines = deadlines
+        self._announcer = announcer
 
     def takes(self, peer: Peer, frame: Frame) -> bool:
         """
@@ -53,19 +49,13 @@ class Parrot:
         """
         A call has ended: say it again.
         """
-        if not recording.frames:
-            self.busy -= 1
-            return
-        self._deadlines.schedule(recording.call.heard + PAUSE, self._play, Playback(recording))
+        due = recording.call.heard + PAUSE
+        frames = recording.play()
+        if not self._announcer.announce(frames, recording.slot, due, self._played):
+            self._played()
 
-    def _play(self, playback: Playback, now: float) -> None:
-        self._routes.route(playback.announcement, playback.next(), now)
-        if playback.left:
-            # From when it was due, not from now: the pitch does not drift.
-            playback.due = max(playback.due + FRAME_PERIOD, now - FRAME_PERIOD)
-            self._deadlines.schedule(playback.due, self._play, playback)
-        else:
-            self.busy -= 1
+    def _played(self) -> None:
+        self.busy -= 1
 
 
 class Recording:
@@ -74,23 +64,22 @@ class Recording:
 
     @ivar call: the call.
     @ivar slot: where it came from, and is answered.
-    @ivar frames: those that it has had.
     """
 
-    __slots__ = ("_parrot", "call", "frames", "slot")
+    __slots__ = ("_frames", "_parrot", "call", "slot")
 
     def __init__(self, parrot: Parrot, call: Call, slot: Slot) -> None:
         self._parrot = parrot
+        self._frames: list[Frame] = []
         self.call = call
         self.slot = slot
-        self.frames: list[Frame] = []
 
     def sendFrame(self, frame: Frame) -> None:
         """
         See L{bmff.router.call.RemoteSink}.
         """
-        if len(self.frames) < LONGEST:
-            self.frames.append(frame)
+        if len(self._frames) < LONGEST:
+            self._frames.append(frame)
 
     def close(self) -> None:
         """
@@ -98,44 +87,17 @@ class Recording:
         """
         self._parrot.recorded(self)
 
-
-class Playback:
-    """
-    A recording as it is played.
-
-    @ivar announcement: where its call comes from.
-    @ivar due: when the next frame is, monotonic seconds.
-    """
-
-    __slots__ = ("_at", "_frames", "_rewriting", "_stream", "announcement", "due")
-
-    def __init__(self, recording: Recording) -> None:
-        call = recording.call
-        self.announcement = Announcement(recording.slot)
-        self.due = call.heard + PAUSE
-        self._frames = recording.frames
-        self._at = 0
-        self._stream = (call.stream ^ 0xFFFF_FFFF) or 1
-        self._rewriting: FrameRewriting | None = None
-        if call.private:  # answered by the parrot itself, to whom has called
-            lc = call.linkControl()
-            self._rewriting = FrameRewriting(lc, Form(call.source, True), source=PARROT)
-
-    @property
-    def left(self) -> int:
+    def play(self) -> Iterator[Frame]:
         """
-        How many frames are still to be played.
+        The frames again, under a stream ID of their own. A private call is answered by the parrot
+        itself, to whom has called.
         """
-        return len(self._frames) - self._at
-
-    def next(self) -> Frame:
-        """
-        The next frame, under a stream ID of its own.
-        """
-        frame = self._frames[self._at]
-        self._at += 1
-        if self._rewriting is not None:
-            frame = self._rewriting.rewrite(frame)
-        body = frame.body
-        addressing = bytes((self._at - 1 & 0xFF,)) + frame.addressing[1:]
-        return Frame(addressing, body[:1] + self._stream.to_bytes(4, "big") + body[5:])
+        call = self.call
+        stream = ((call.stream ^ 0xFFFF_FFFF) or 1).to_bytes(4, "big")
+        rewriting = None
+        if call.private:
+            rewriting = FrameRewriting(call.linkControl(), Form(call.source, True), source=PARROT)
+        for number, heard in enumerate(self._frames):
+            frame = heard if rewriting is None else rewriting.rewrite(heard)
+            addressing = bytes((number & 0xFF,)) + frame.addressing[1:]
+            yield Frame(addressing, frame.body[:1] + stream + frame.body[5:])

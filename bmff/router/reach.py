@@ -99,8 +99,9 @@ class Reach:
         """
         Give a call that nobody subscribes to, to what it is for.
         """
-        if isinstance(call.ingress, Announcement):
-            self.offer(call, call.ingress.slot, now)
+        ingress = call.ingress
+        if isinstance(ingress, Announcement) and ingress.slot is not None:
+            self.offer(call, ingress.slot, now)
         elif call.service is not None:
             sink = call.service.begin(call, now)
             if sink is not None:

@@ -37,7 +37,7 @@ from bmff.router.service import Service
 from bmff.router.subscriptions import Subscriptions
 from bmff.router.translation import Form
 from bmff.router.trunk import Trunk
-from bmff.routing import CallRequest, Decision, Destination
+from bmff.routing import CallRequest, Destination
 
 HANG_TIME: Final = 5.0  # seconds
 TALK_LIMIT: Final = 180.0  # seconds
@@ -47,7 +47,6 @@ REORDERED: Final = 1.0  # seconds of silence after which a sequence number may g
 LARGEST_WAITING: Final = 8  # calls that wait for a slot
 
 _END: Final = DATA_SYNC | TERMINATOR
-_GO: Final = Decision()
 
 
 class Router:
@@ -272,14 +271,6 @@ class Router:
             if call is not None:
                 self._continue(call, frame)
                 return call
-        decision = _GO
-        if self.rules and service is None and (isinstance(ingress, Peer) or _brings(ingress)):
-            decision = self.rules.decide(_request(ingress, frame, data))
-            if decision.refused:
-                self._remains.bury(key, now)
-                self._refuse(ingress, frame, "refused by a rule", now)
-                self._publish(_refusal(ingress, frame, decision.refused))
-                return None
         slot = ingress.slot(frame.slot) if isinstance(ingress, Peer) else None
         current = slot.call if slot is not None else None
         if current is not None and current.ingress is ingress:
@@ -290,17 +281,46 @@ class Router:
             self._end(current, "replaced", now)
         call = Call(ingress, slot, frame, data, now)
         call.limit = self._talkLimit
-        if decision is not _GO:
-            self._apply(decision, call)
         call.service = service
-        call.routed = call.routed and service is None and not isinstance(ingress, Announcement)
-        self.calls[key] = call
+        call.routed = service is None and not (isinstance(ingress, Announcement) and ingress.slot)
+        if call.routed and self.rules and not self._mayGo(call, frame, now):
+            return None
+        self._enter(call, frame, now)
+        return call
+
+    def _mayGo(self, call: Call, frame: Frame, now: float) -> bool:
+        """
+        Ask the operator's rules about a call that comes from outside, and do what they say.
+        """
+        ingress = call.ingress
+        if not isinstance(ingress, Peer) and not _brings(ingress):
+            return True
+        decision = self.rules.decide(_request(ingress, frame, call.data))
+        if decision.refused:
+            self._remains.bury((call.stream, call.source), now)
+            self._refuse(ingress, frame, "refused by a rule", now)
+            self._publish(_refusal(ingress, frame, decision.refused))
+            return False
+        call.routed = decision.stay
+        if decision.talkLimit is not None:
+            call.limit = decision.talkLimit or inf
+        call.relays = tuple(
+            Relay(self, call, Form(each.number, each.private)) for each in decision.also
+        )
+        return True
+
+    def _enter(self, call: Call, frame: Frame, now: float) -> None:
+        """
+        A call is on.
+        """
+        ingress = call.ingress
+        self.calls[call.stream, call.source] = call
         self._locate(frame, ingress, now)
-        if data:
+        if call.data:
             self._dataCalls[_dataKey(ingress, frame)] = call
         if call.routed and not call.private:
-            if slot is not None and not data:
-                self.subscriptions.key(slot, call.destination, now)
+            if call.slot is not None and not call.data:
+                self.subscriptions.key(call.slot, call.destination, now)
             self.reach.talkgroups.begin(call)
         self._open(call, now)
         self._watch(call)
@@ -316,7 +336,6 @@ class Router:
                 listeners=len(call.listeners),
             )
         )
-        return call
 
     def _refuse(self, ingress: Peer | Remote, frame: Frame, reason: str, now: float) -> None:
         """
@@ -330,18 +349,6 @@ class Router:
         if not isinstance(ingress, Peer):
             return None
         return next((each for each in self.services if each.takes(ingress, frame)), None)
-
-    def _apply(self, decision: Decision, call: Call) -> None:
-        """
-        What the operator's rules say of a call.
-        """
-        call.routed = decision.stay
-        limit = decision.talkLimit
-        if limit is not None:
-            call.limit = limit or inf
-        call.relays = tuple(
-            Relay(self, call, Form(each.number, each.private)) for each in decision.also
-        )
 
     def _inadmissible(
         self,

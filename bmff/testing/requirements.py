@@ -76,7 +76,6 @@ def _vsock() -> str | None:
 PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "cc": _compiler,
     "chromium": _program("chromium"),
-    "guest": _program("qemu-system-x86_64", "vng"),
     "mosquitto": _program("mosquitto"),
     "rdma": _rdma,
     "systemd": _program("systemctl", "systemd-analyze"),

@@ -130,7 +130,10 @@ class DatagramSocket:
                 break
             try:
                 size, name = self._socket.recvfrom_into(self._buffer)
-            except OSError:
+            except BlockingIOError:
+                break
+            except OSError:  # of one that was sent
+                self.refused += 1
                 break
             found = None
             if _NUMBER.size < size < len(self._buffer):

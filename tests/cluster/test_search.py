@@ -13,6 +13,7 @@ from bmff.cluster.ways import HIGHER_WAITS, ROW_LIFE, Target
 from bmff.errors import TransportUnavailable
 from bmff.events import NodeUnreachable
 from bmff.ibmff import OverrideRow
+from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.link import Link
 from tests.cluster.case import WALL, ClusterTestCase
 
@@ -204,6 +205,32 @@ class SearchTests(ClusterTestCase):
             self.assertTrue(0.75 * expected <= pause <= 1.25 * expected + TICK, (expected, pause))
             (attempt,) = self.links.open
             attempt.callback(None)
+
+    def test_left(self) -> None:
+        """
+        A path that a link has left for another one was no failure: when it is wanted again it is
+        tried at once.
+        """
+        self.rows.put(2502)
+        self.rows.overrides[2502] = OverrideRow(2502, 0, "tcp", "192.0.2.2", 54002)
+        self.links.reason = ""
+        cluster = self.cluster()
+        cluster.ways.own = Capabilities(frozenset({"udp", "tcp", "unix"}))
+        link = self.linkUp(cluster, 2502)
+        link.capabilities = cluster.ways.own.encode()
+        self.links.paths.add((2502, "tcp"))
+        cluster.pathStarted(link, "tcp")
+        self.advance(1)
+        self.rows.overrides[2502] = OverrideRow(2502, 0, "unix", "", 54002)
+        cluster.overridesChanged()
+        self.links.paths.discard((2502, "tcp"))
+        cluster.pathEnded(link, "tcp", "another path is better")
+        self.rows.overrides[2502] = OverrideRow(2502, 0, "tcp", "192.0.2.2", 54002)
+        self.links.asked.clear()
+        cluster.overridesChanged()
+        self.assertEqual(
+            [one[:3] for one in self.links.asked], [(self.clock.seconds(), 2502, "tcp")]
+        )
 
     def test_rowAway(self) -> None:
         """

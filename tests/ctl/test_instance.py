@@ -12,7 +12,7 @@ from pathlib import Path
 from pwd import getpwnam
 from subprocess import PIPE, STDOUT, run
 
-from bmff.config import Address, loadConfiguration, parseConfiguration
+from bmff.config import loadConfiguration, parseConfiguration
 from bmff.ctl.instances import places
 from bmff.ctl.instances.folder import Folder
 from bmff.ctl.instances.places import Places
@@ -21,6 +21,7 @@ from bmff.ctl.instances.steps import Step, carryOut
 from bmff.ctl.instances.units import SERVICE, Units, serviceText
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import NodeRow
+from bmff.sections.values import Address
 from bmff.testing.requirements import requires
 from tests.ctl.case import CtlTestCase
 from tests.nodes import ROOT, freePort, startNode

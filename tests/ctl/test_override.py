@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from bmff.config import Registry, parseConfiguration
+from bmff.config import parseConfiguration
 from bmff.ctl import rowcommand
 from bmff.ctl import visit as visiting
 from bmff.ctl.instances.places import Places
@@ -21,6 +21,7 @@ from bmff.ctl.visit import visit
 from bmff.errors import ConfigurationError
 from bmff.ibmff import IRegistry, NodeRow, OverrideRow
 from bmff.keys import Secrets
+from bmff.sections.registry import Registry
 from tests.ctl.case import CtlTestCase
 from tests.ctl.test_ask import AskTestCase
 from tests.nodes import startNode, until

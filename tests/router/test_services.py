@@ -1,19 +1,26 @@
 """
-Tests of the numbers at which the node itself does something: L{bmff.router.parrot} and
-L{bmff.router.dialling}.
+Tests of the numbers at which the node itself does something: L{bmff.router.parrot},
+L{bmff.router.dialling}, L{bmff.router.status} and L{bmff.router.texts}.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+from bmff.dmr.applications import decodeApplication
 from bmff.dmr.burst import decodeVoiceHeader, voiceHeader
+from bmff.dmr.datagram import Datagram
 from bmff.dmr.frame import DATA_SYNC, TERMINATOR, VOICE_HEADER, Frame
 from bmff.dmr.lc import FullLinkControl
+from bmff.dmr.tms import TextMessage
+from bmff.router.announcement import Announcer
 from bmff.router.call import Peer
 from bmff.router.dialling import Dialling, mayBeDialled
 from bmff.router.inward import Inward
 from bmff.router.parrot import LARGEST, Parrot
+from bmff.router.status import Status
+from bmff.router.texts import Texts
+from tests.dmr.test_datacall import received
 from tests.router.case import RouterTestCase
 
 
@@ -24,7 +31,7 @@ class ParrotTests(RouterTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.parrot = Parrot(self.router, self.router.deadlines)
+        self.parrot = Parrot(Announcer(self.router, self.router.deadlines))
         self.router.services.append(self.parrot)
 
     def test_group(self) -> None:
@@ -187,3 +194,87 @@ class DiallingTests(RouterTestCase):
         target = self.peer(262)
         self.call(self.peer(1), destination=262, private=True)
         self.assertEqual(len(self.heardBy(target.peerID)), 3)
+
+
+class TextTests(RouterTestCase):
+    """
+    The node sends text messages itself, and tells by one what a hotspot hears.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.announcer = Announcer(self.router, self.router.deadlines)
+        self.texts = Texts(self.announcer, lambda: 0xCAFE)
+        self.router.services.append(Status(self.texts))
+
+    def read(self, peerID: int) -> str:
+        """
+        The text that a peer was sent, put together from its bursts.
+        """
+        frames = [frame for _, frame in self.heardBy(peerID)]
+        message = decodeApplication(Datagram.decode(received(frames).payload()))
+        assert isinstance(message, TextMessage)
+        return message.text
+
+    def test_toWhereItIs(self) -> None:
+        """
+        A text goes to the slot where its radio was heard last, at the pitch of frames.
+        """
+        peer = self.peer(1)
+        self.call(peer, source=2340001, slot=1)
+        self.texts.send("Hello", source=9, destination=2340001, now=self.now)
+        self.advance(5.0)
+        heard = self.heardBy(1)
+        self.assertEqual({(slot, frame.destination) for slot, frame in heard}, {(1, 2340001)})
+        self.assertTrue(all(frame.private and frame.source == 9 for _, frame in heard))
+        self.assertEqual(self.read(1), "Hello")
+        self.assertEqual((self.announcer.busy, self.router.calls), (0, {}))
+
+    def test_toTalkgroup(self) -> None:
+        """
+        A text to a talkgroup goes to all who hear it.
+        """
+        self.peer(1, {2: (91,)})
+        self.peer(2, {2: (92,)})
+        self.texts.send("Hello", source=9, destination=91, group=True, now=self.now)
+        self.advance(5.0)
+        self.assertEqual(self.read(1), "Hello")
+        self.assertEqual(self.heardBy(2), [])
+
+    def test_numbered(self) -> None:
+        """
+        Two texts to one radio have different numbers, so that it shows both.
+        """
+        peer = self.peer(1)
+        self.call(peer, source=2340001)
+        bursts = []
+        for _ in range(2):
+            self.outlet.heard.clear()
+            self.texts.send("Hello", source=9, destination=2340001, now=self.now)
+            self.advance(20.0)
+            bursts.append([frame.burst for _, frame in self.heardBy(1)])
+        self.assertNotEqual(*bursts)
+
+    def test_status(self) -> None:
+        """
+        Who calls 5000 is told what the slots of the hotspot hear, alone and on that slot.
+        """
+        peer = self.peer(1, {1: (91,), 2: (262, 263)})
+        self.peer(2, {2: (262,)})
+        self.call(peer, destination=777, stream=4)
+        peer.reflector = 263
+        self.outlet.heard.clear()
+        self.call(peer, destination=5000, stream=5)
+        self.advance(10.0)
+        self.assertEqual(self.read(1), "TS1: 91. TS2: 262, 777+, 9=263")
+        self.assertEqual({one for one, _, _ in self.outlet.heard}, {1})
+
+    def test_statusBounded(self) -> None:
+        """
+        A slot with many talkgroups has a text that still fits.
+        """
+        peer = self.peer(1, {2: tuple(range(100_000, 100_900))})
+        self.call(peer, destination=5000, private=True)
+        self.advance(10.0)
+        text = self.read(1)
+        self.assertTrue(text.endswith("100011, ..."), text)

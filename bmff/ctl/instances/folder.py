@@ -12,8 +12,9 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Final
 
-from bmff.config import Address, Configuration, loadConfiguration
+from bmff.config import Configuration, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
+from bmff.sections.values import Address
 
 HOTSPOTS_PORT: Final = 62031
 LINKS_PORT: Final = 54000

@@ -1,0 +1,3 @@
+"""
+The sections of a node's configuration file.
+"""
