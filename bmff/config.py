@@ -15,7 +15,9 @@ import attrs
 from bmff.errors import ConfigurationError, Mistake
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
+from bmff.sections.openbridge import OpenBridge
 from bmff.sections.registry import Registry
+from bmff.sections.routing import Routing
 from bmff.sections.values import (
     LARGEST_ID,
     Address,
@@ -38,7 +40,7 @@ from bmff.toml import Schema, parseTable, readText
 
 # Sections that a later version knows. Who adds the stack takes its name from here and gives
 # L{Configuration} an attribute of that name, whose type is the section's class.
-LATER: Final = ("openbridge", "mqtt")
+LATER: Final = ("mqtt",)
 
 
 @attrs.frozen
@@ -53,6 +55,8 @@ class Configuration:
     @ivar registry: the registry's section.
     @ivar homebrew: the HomeBrew stack's section; L{None} when the stack is off.
     @ivar fastforward: the section of links to other nodes; L{None} when there are none.
+    @ivar openbridge: the section of bridges to other networks; L{None} when there are none.
+    @ivar routing: the section of the operator's own rules.
     """
 
     network: NodeID
@@ -62,6 +66,8 @@ class Configuration:
     registry: Registry
     homebrew: Homebrew | None = None
     fastforward: FastForward | None = None
+    openbridge: OpenBridge | None = None
+    routing: Routing = attrs.field(factory=Routing)
 
 
 def loadConfiguration(path: str | os.PathLike[str]) -> Configuration:

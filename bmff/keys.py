@@ -174,6 +174,13 @@ class Secrets:
         password = self._contents.homebrew.get(secretID)
         return None if password is None else password.encode()
 
+    def bridgePassword(self, secretID: str) -> bytes | None:
+        """
+        The passphrase of a bridge under an id; L{None} when there is none.
+        """
+        password = self._contents.bridges.get(secretID)
+        return None if password is None else password.encode()
+
     def registryPassword(self, secretID: str) -> str | None:
         """
         The password of the registry's server under an id; L{None} when there is none.

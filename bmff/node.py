@@ -9,8 +9,7 @@ import os
 import socket
 import sys
 import time
-from functools import partial
-from random import SystemRandom
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
@@ -19,25 +18,22 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 from twisted.python import usage
-from twisted.python.failure import Failure
 
 from bmff.access import Access
+from bmff.bridges import BridgeService
 from bmff.config import Configuration, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Events
+from bmff.exchange import Exchange
 from bmff.journal import Journal
 from bmff.keys import Secrets, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
-from bmff.router.announcement import Announcer
-from bmff.router.dialling import Dialling
-from bmff.router.parrot import Parrot
 from bmff.router.router import Router
-from bmff.router.status import Status
-from bmff.router.texts import Texts
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
+from bmff.sections.openbridge import OpenBridge
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
@@ -133,10 +129,11 @@ class Node(MultiService):
     @ivar supervisor: what has started its process.
     @ivar events: what happens in it; watch them with C{events.watch}.
     @ivar router: who hears whom.
-    @ivar texts: sends text messages to radios.
+    @ivar exchange: what calls pass through.
     @ivar turn: ends each turn.
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
+    @ivar bridges: the bridges to other networks, or L{None} when they are not configured.
     """
 
     _log = Logger()
@@ -160,27 +157,22 @@ class Node(MultiService):
         self.events.watch(journal)
         self.homebrew: HomeBrew | None = None
         homebrew = configuration.homebrew
-        self.router = Router(
-            self.events.publish,
-            **(
-                {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
-            ),
-        )
-        announcer = Announcer(self.router, self.router.deadlines)
-        self.texts = Texts(announcer, partial(SystemRandom().getrandbits, 32))
-        self.router.services += (
-            Parrot(announcer),
-            Status(self.texts),
-            Dialling(self.router.subscriptions),
-        )
-        self.router.rules.failed = self._ruleFailed
+        times = {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
+        self.exchange = Exchange(self.events.publish, rules=configuration.routing.rules, **times)
+        self.router = self.exchange.router
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
+        self.bridges: BridgeService | None = None
         self._ports: list[DatagramPort] = []
         if homebrew is not None:
             self._addHomeBrew(reactor, homebrew, secrets)
         if configuration.fastforward is not None:
             self._addLinks(reactor, configuration.fastforward, secrets)
+        if configuration.openbridge is not None:
+            self._addBridges(reactor, configuration.openbridge, secrets)
+        TimerService(
+            SECRETS_INTERVAL, SecretsWatch(secrets, self._secretsChanged).look
+        ).setServiceParent(self)
         if configuration.web.enabled:
             self._addControl(reactor)
 
@@ -208,9 +200,6 @@ class Node(MultiService):
         """
         super().startService()
 
-    def _ruleFailed(self, name: str, error: Exception) -> None:
-        self._log.failure("the rule {name} failed, and is skipped", Failure(error), name=name)
-
     def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
         access = Access(homebrew, secrets)
         master = self.homebrew = HomeBrew(
@@ -224,8 +213,6 @@ class Node(MultiService):
         service = HomeBrewService(reactor, master, self.router, homebrew, self.supervisor)
         service.setServiceParent(self)
         self._ports = service.ports
-        watch = SecretsWatch(secrets, master)
-        TimerService(SECRETS_INTERVAL, watch.look).setServiceParent(self)
         if homebrew.beaconInterval:
             TimerService(homebrew.beaconInterval, master.requestBeacons).setServiceParent(self)
 
@@ -236,6 +223,24 @@ class Node(MultiService):
         self.events.watch(self.links.cluster.watch)
         self.events.watch(self.links.choices.watch)
         self.links.setServiceParent(self)
+
+    def _addBridges(self, reactor: Any, settings: OpenBridge, secrets: Secrets) -> None:
+        self.bridges = BridgeService(
+            reactor,
+            self.turn,
+            settings,
+            self.configuration.network,
+            secrets,
+            time.time,
+            self.supervisor,
+        )
+        self.bridges.setServiceParent(self)
+
+    def _secretsChanged(self) -> None:
+        if self.homebrew is not None:
+            self.homebrew.reviewAccess()
+        if self.bridges is not None:
+            self.bridges.reviewSecrets()
 
     def _addControl(self, reactor: Any) -> None:
         moments = Moments(reactor.seconds, time.time)
@@ -418,9 +423,12 @@ class SecretsWatch:
 
     _log = Logger()
 
-    def __init__(self, secrets: Secrets, master: HomeBrew) -> None:
+    def __init__(self, secrets: Secrets, changed: Callable[[], object]) -> None:
+        """
+        @param changed: called when they are others than before.
+        """
         self._secrets = secrets
-        self._master = master
+        self._changed = changed
         self._said: ConfigurationError | None = None
 
     def look(self) -> None:
@@ -435,6 +443,6 @@ class SecretsWatch:
                     self._log.error("secrets stay as they were: {mistake}", mistake=str(self._said))
             if changed:
                 self._log.info("secrets read again")
-                self._master.reviewAccess()
+                self._changed()
         except Exception:
             self._log.failure("secrets could not be looked at")

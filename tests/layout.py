@@ -101,6 +101,20 @@ ROOMS: Final[Mapping[str, Room]] = {
         {"protocols.hotspot": "bmffctl logs in to a node as a hotspot does"},
         reactor=True,
     ),
+    "bridges": Room(
+        (
+            "errors",
+            "dmr",
+            "wire",
+            "router",
+            "sections",
+            "access",
+            "sockets",
+            "systemd",
+            "protocols",
+        )
+    ),
+    "exchange": Room(("errors", "ibmff", "routing", "events", "router")),
     "linkservice": Room(
         (
             "errors",
@@ -129,6 +143,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "journal",
             "wire",
             "router",
+            "exchange",
             "keys",
             "sections",
             "config",
@@ -136,6 +151,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "sockets",
             "systemd",
             "protocols",
+            "bridges",
             "linkservice",
             "web",
         ),

@@ -184,7 +184,7 @@ class SecretsTests(HomeTestCase):
         receiver = self.homebrew.port()
         self.port = self.network.bind(receiver, "192.0.2.1", 62031)
         receiver.transport = self.port
-        self.watch = SecretsWatch(secrets, self.homebrew)
+        self.watch = SecretsWatch(secrets, self.homebrew.reviewAccess)
 
     def write(self, line: str) -> None:
         """

@@ -1,0 +1,3 @@
+"""
+OpenBridge: how servers of DMR networks hand calls to each other, each packet under a shared key.
+"""

@@ -1,0 +1,453 @@
+"""
+A hotspot or repeater in a virtual day: what it says and hears, and what it ought to hear, which is
+reckoned here by simpler rules than the router's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from math import inf
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from bmff.dmr.frame import DATA_SYNC, DATA_TYPE, KIND, TERMINATOR
+from bmff.dmr.numbers import PARROT, REFLECTOR
+from bmff.testing.everybody import SomeSettings
+from bmff.wire.homebrew import Station
+from bmff.wire.homebrewclient import Client, LoggedIn, State
+from tests.daytalk import Talk
+
+if TYPE_CHECKING:  # it holds hotspots itself
+    from tests.virtualday import VirtualDay
+
+PASSWORD: Final = b"passw0rd"
+QUIET: Final = 7.6  # seconds after which a slot is free for certain: silence, hang time and a bit
+SETTLED: Final = 1.5  # seconds after a login, a change of options ... that are not looked at
+LATE: Final = 15.0  # seconds by which a keyed talkgroup may outlive its time, in calls
+_END: Final = DATA_SYNC | TERMINATOR
+
+
+@dataclass
+class Wish:
+    """
+    What the owner asks for in options.
+
+    @ivar static: talkgroups by slot.
+    @ivar timer: minutes; L{None} when not said.
+    @ivar reflector: the talkgroup that is linked from the start; 0 for none.
+    """
+
+    static: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    timer: int | None = None
+    single: bool | None = None
+    reflector: int = 0
+
+    @property
+    def text(self) -> str:
+        """
+        The same in a dialect of the field.
+        """
+        parts = [f"TS{slot}={','.join(map(str, numbers))}" for slot, numbers in self.static.items()]
+        if self.timer is not None:
+            parts.append(f"TIMER={self.timer}")
+        if self.single is not None:
+            parts.append(f"SINGLE={int(self.single)}")
+        if self.reflector:
+            parts.append(f"DIAL={self.reflector}")
+        return ";".join(parts)
+
+
+@dataclass
+class Span:
+    """
+    How long a talkgroup that was keyed is heard.
+
+    @ivar certain: until when for certain, seconds.
+    @ivar possible: until when at most, but for a call that is on then.
+    """
+
+    certain: float
+    possible: float
+
+
+class Ear:
+    """
+    One slot.
+
+    @ivar static: what it is set to.
+    @ivar keyed: what its users have keyed.
+    @ivar active: when it last heard or said anything, seconds.
+    @ivar spoke: when it last said anything.
+    @ivar stream: what it hears, or heard last.
+    @ivar sequence: the last frame's.
+    @ivar count: how many frames of it.
+    @ivar open: whether it has not ended.
+    @ivar ended: streams that have ended here.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.static: frozenset[int] = frozenset()
+        self.keyed: dict[int, Span] = {}
+        self.active = self.spoke = -inf
+        self.stream = -1
+        self.sequence = 0
+        self.count = 0
+        self.open = False
+        self.ended: deque[int] = deque(maxlen=8)
+
+    def doubt(self, now: float) -> None:
+        """
+        What was keyed is perhaps heard no longer.
+        """
+        for span in self.keyed.values():
+            span.certain = min(span.certain, now)
+
+
+class DayHotspot:
+    """
+    One of them.
+
+    @ivar day: where it lives.
+    @ivar node: where it is logged in, or wants to be, by number.
+    @ivar address: where it is.
+    @ivar clean: whether its network is a good one.
+    @ivar settings: what the operator has set for it.
+    @ivar radios: those of its users.
+    @ivar ears: its slots by number; a simplex one has a single slot.
+    @ivar wishes: the options that it has asked for lately; the last are those that it wants.
+    @ivar wish: the options that the master has; L{None} when it has none.
+    @ivar here: whether its master has it.
+    @ivar dialled: the talkgroup that a user has linked to 9; 0 for none.
+    @ivar settledAt: when anything last changed about it, seconds.
+    @ivar roamedAt: when it went to another node last, seconds.
+    @ivar backAt: when it returns after it has vanished, seconds; 0 while it is there.
+    """
+
+    def __init__(
+        self, day: VirtualDay, peerID: int, node: int, settings: SomeSettings, slots: int
+    ) -> None:
+        self.day = day
+        self.peerID = peerID
+        self.wireID = peerID.to_bytes(4, "big")
+        self.node = node
+        self.settings = settings
+        self.slots = slots
+        self.clean = True
+        self.address = b""
+        self.radios = (peerID * 10 + 1, peerID * 10 + 2)
+        second = Ear(2)
+        self.ears = {1: second if slots == 4 else Ear(1), 2: second}
+        self.wishes: deque[Wish] = deque([Wish()], maxlen=4)
+        self.wish: Wish | None = None
+        self.roamedAt = -inf
+        self.here = False
+        self.dialled = 0
+        self.settledAt = -inf
+        self.backAt = 0.0
+        self.client = Client(Station(peerID), PASSWORD, "", self._nothing)
+
+    # What it does.
+
+    def begin(self, address: bytes, now: float) -> None:
+        """
+        Be switched on.
+        """
+        self.address = address
+        self.backAt = 0.0
+        self.day.air[address] = self
+        station = Station(self.peerID, f"N{self.peerID % 10000}", slots=self.slots)
+        self.client = Client(station, PASSWORD, self.wishes[-1].text, self._nothing)
+        self.client.start(now)
+        self.disturb(now)
+        self.flush()
+
+    def vanish(self, now: float, back: float) -> None:
+        """
+        Be gone without a word until a time.
+        """
+        self.day.air.pop(self.address, None)
+        self.client.close()
+        self.client.outgoing()
+        self.backAt = back
+        self.disturb(now)
+
+    def leave(self, now: float, back: float) -> None:
+        """
+        Say good-bye, as a program that is restarted does.
+        """
+        self.client.close()
+        self.flush()
+        self.day.air.pop(self.address, None)
+        self.backAt = back
+        self.disturb(now)
+
+    def move(self, address: bytes, now: float) -> None:
+        """
+        Have another address from now on, without knowing.
+        """
+        del self.day.air[self.address]
+        self.address = address
+        self.day.air[address] = self
+        self.disturb(now)
+
+    def ask(self, wish: Wish, now: float) -> None:
+        """
+        Want other options.
+        """
+        self.wishes.append(wish)
+        self.client.sendOptions(wish.text)
+        self.disturb(now)
+        self.flush()
+
+    def tick(self, now: float) -> None:
+        """
+        Ping, or try again; to be called every second.
+        """
+        if not self.backAt:
+            self.client.timeout(now)
+            self.flush()
+
+    def flush(self) -> None:
+        """
+        Send what the login has to say.
+        """
+        for data in self.client.outgoing():
+            self.day.up(self, data)
+
+    def disturb(self, now: float) -> None:
+        """
+        What it hears is uncertain for a while.
+        """
+        self.settledAt = now
+
+    @property
+    def running(self) -> bool:
+        """
+        Whether it believes to be logged in.
+        """
+        return self.client.state is State.RUNNING
+
+    def settled(self, now: float) -> bool:
+        """
+        Whether it is logged in for certain, and has been for a while.
+        """
+        return self.here and self.running and now - self.settledAt > SETTLED
+
+    # What its master knows of it.
+
+    def arrived(self, now: float) -> None:
+        """
+        The master has let it in, or lets it go on.
+        """
+        if not self.here:
+            self.here = True
+            self.apply(self.wish, now)
+        self.disturb(now)
+
+    def lost(self, now: float) -> None:
+        """
+        The master has forgotten it.
+        """
+        self.here = False
+        self.wish = None
+        self.dialled = 0
+        for ear in self.ears.values():
+            ear.static = frozenset()
+            ear.keyed.clear()
+            ear.open = False
+        self.disturb(now)
+
+    def apply(self, wish: Wish | None, now: float) -> None:
+        """
+        The master has taken options.
+        """
+        self.wish = wish
+        self.disturb(now)
+        static = {number: set(self.settings.static.get(number, ())) for number in (1, 2)}
+        if wish is not None:
+            for number, talkgroups in wish.static.items():
+                static[number].update(talkgroups)
+            if wish.reflector:
+                static[2].add(wish.reflector)
+        if self.slots == 4:
+            static[2] |= static[1]
+        for ear in self.ears.values():
+            ear.static = frozenset(static[ear.number])
+
+    @property
+    def single(self) -> bool:
+        """
+        Whether keying a talkgroup leaves the others.
+        """
+        if self.wish is not None and self.wish.single is not None:
+            return self.wish.single
+        return self.settings.single or self.autoStatic
+
+    @property
+    def timeout(self) -> float:
+        """
+        Seconds until a keyed talkgroup is left; 0 for never.
+        """
+        if self.wish is not None and self.wish.timer is not None:
+            return self.wish.timer * 60.0
+        return 0.0 if self.autoStatic else self.settings.dynamicTimeout
+
+    @property
+    def autoStatic(self) -> bool:
+        """
+        Whether it keeps what was keyed last.
+        """
+        return self.slots == 4 and self.settings.autoStatic
+
+    @property
+    def linked(self) -> int:
+        """
+        What is heard under 9 on slot 2.
+        """
+        return self.dialled or (self.wish.reflector if self.wish is not None else 0)
+
+    def key(self, slot: int, talkgroup: int, now: float) -> None:
+        """
+        A user talks on a talkgroup.
+        """
+        ear = self.ears[slot]
+        if talkgroup in ear.static:
+            return
+        known = ear.keyed.pop(talkgroup, None)
+        if self.single and known is None:
+            ear.keyed.clear()
+        elif self.single and known is not None and known.certain <= now:
+            ear.doubt(now)  # they are left only if this one was no longer there
+        until = now + self.timeout if self.timeout else inf
+        ear.keyed[talkgroup] = Span(until, until)
+
+    def dial(self, talkgroup: int, now: float) -> None:
+        """
+        A user links a talkgroup; the one that was linked before is left, if it still was.
+        """
+        before = self.ears[2].keyed.get(self.dialled)
+        if before is not None and self.dialled != talkgroup:
+            before.certain = min(before.certain, now)
+        self.key(2, talkgroup, now)
+        self.dialled = talkgroup
+
+    def unlink(self, now: float) -> None:
+        """
+        A user leaves all that was keyed.
+        """
+        self.dialled = 0
+        for ear in self.ears.values():
+            ear.keyed.clear()
+        self.disturb(now)
+
+    def free(self, ear: Ear, now: float) -> bool:
+        """
+        Whether a slot is free for any call, for certain.
+        """
+        return now - ear.active > max(QUIET, self.settings.holdOff + 2.0)
+
+    # What it hears.
+
+    def receive(self, data: bytes, now: float) -> None:
+        """
+        A datagram has come.
+        """
+        if data[:4] == b"DMRD":
+            self._hear(data, now)
+            return
+        was = self.running
+        events = self.client.receive(data, now)
+        if was != self.running or any(isinstance(event, LoggedIn) for event in events):
+            self.disturb(now)
+        self.day.pending[self] = None
+
+    def _hear(self, data: bytes, now: float) -> None:
+        day = self.day
+        day.heard += 1
+        check = day.check
+        check(len(data) == 55, "the length of a frame", self)
+        check(data[11:15] == self.wireID, "the ID of a frame", self)
+        flags, sequence = data[15], data[4]
+        number = 2 if flags & 0x80 else 1
+        check(number == 2 or self.slots != 4, "slot 1 of a simplex hotspot", self)
+        stream = int.from_bytes(data[16:20], "big")
+        echo = stream >> 31 == 1
+        said = day.said.get(stream ^ 0xFFFFFFFF if echo else stream)
+        if said is None:
+            day.fail("a stream that nobody made", self, stream)
+            return
+        talk, bursts = said
+        ear = self.ears[number]
+        if stream != ear.stream:
+            self._begins(ear, talk, stream, echo, now)
+        else:
+            step = (sequence - ear.sequence) & 0xFF
+            check(0 < step < 128, "a frame twice, or out of order", self, stream)
+        ear.sequence = sequence
+        ear.active = now
+        ear.count += 1
+        destination = int.from_bytes(data[8:11], "big")
+        if flags & (KIND | DATA_TYPE) == _END:
+            ear.open = False
+            ear.ended.append(stream)
+        elif destination == talk.destination and not echo:
+            check(data[20:53] == bursts[sequence], "a changed burst", self, stream)
+        if not echo and not talk.private and destination != talk.ours:
+            check(destination == REFLECTOR and number == 2, "another talkgroup", self, stream)
+
+    def _begins(self, ear: Ear, talk: Talk, stream: int, echo: bool, now: float) -> None:
+        """
+        A slot hears another stream than before.
+        """
+        day = self.day
+        before = day.said.get(ear.stream)
+        if ear.open and before is not None and not before[0].data:
+            day.check(now - self.settledAt < SETTLED, "a call without an end", self, ear.stream)
+        day.check(stream not in ear.ended, "a call after its end", self, stream)
+        ear.stream, ear.count, ear.open = stream, 0, True
+        if echo:
+            day.check(talk.hotspot is self, "somebody else's echo", self, stream)
+            day.check(talk.ours == PARROT, "an echo of what was not said to it", self, stream)
+            return
+        day.check(talk.hotspot is not self, "one's own call", self, stream)
+        if talk.private:
+            places = day.places.get(talk.ours, {})
+            day.check(self in places or talk.ours == self.peerID, "a private call", self, stream)
+            return
+        day.check(talk.ours not in self.settings.refused, "a refused talkgroup", self, stream)
+        span = ear.keyed.get(talk.ours)
+        known = talk.ours in ear.static or (span is not None and span.possible > now - LATE)
+        day.check(known or now - self.settledAt < SETTLED, "a talkgroup that is not heard here", self, stream)
+
+    def spoke(self, slot: int, now: float) -> None:
+        """
+        A frame of its own has been routed: what it heard is interrupted.
+        """
+        ear = self.ears[slot]
+        ear.active = ear.spoke = now
+        ear.open = False
+        ear.ended.clear()
+
+    def _nothing(self, frame: object, now: float) -> None:
+        """
+        Frames are heard before the login looks at them.
+        """
+
+
+def someWish(random: Random, talkgroups: tuple[int, ...], *, dials: bool) -> Wish:
+    """
+    Options as an owner may have them.
+    """
+    static = {
+        slot: tuple(sorted(random.sample(talkgroups, random.randint(1, 3))))
+        for slot in (1, 2)
+        if random.random() < 0.8
+    }
+    return Wish(
+        static,
+        timer=random.choice((None, 1, 2)),
+        single=random.choice((None, False, True)),
+        reflector=random.choice(talkgroups) if dials and random.random() < 0.5 else 0,
+    )

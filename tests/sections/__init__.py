@@ -1,0 +1,3 @@
+"""
+Tests of the sections of the configuration.
+"""
