@@ -19,9 +19,11 @@ from bmff.wire.fastforward.link import Link
 
 ROW_LIFE: Final = 60.0  # seconds that a node's row counts without being renewed
 HIGHER_WAITS: Final = 2.0  # seconds that the higher node ID leaves to the lower one
-UDP_FAILS: Final = 10.0  # seconds without an answer over UDP after which TCP is tried as well
+UDP_FAILS: Final = 10.0  # seconds without an answer over UDP after which TCP is tried as well,
+# and over TCP after which TLS is
 AUTO: Final = "auto"
 TCP: Final = "tcp"
+TLS: Final = "tls"
 APART: Final = "vsock"  # leads where UDP does not
 
 
@@ -220,8 +222,12 @@ class Ways:
             return ways
         if row.transport not in {FALLBACK, APART} and failing(node, row.transport):
             ways.append(Way(known, patience))
-        if failing(node, FALLBACK) >= UDP_FAILS and TCP in self.own.transports:
-            ways.append(Way(replace(known, transport=TCP), patience))
+        # Where UDP does not pass TCP may, and where that is looked into TLS may.
+        before = FALLBACK
+        for transport in (TCP, TLS):
+            if failing(node, before) >= UDP_FAILS and transport in self.own.transports:
+                ways.append(Way(replace(known, transport=transport), patience))
+                before = transport
         return ways
 
     def _linkWays(self, link: Link, known: OverrideRow | None) -> list[Way]:

@@ -143,6 +143,21 @@ class SearchTests(ClusterTestCase):
         self.assertEqual(self.told, [NodeUnreachable(2502, "udp", "no answer")])
         self.assertEqual(cluster.search(2502), "no answer")
 
+    def test_whereUDPDoesNotPass(self) -> None:
+        """
+        After 10 s without an answer over UDP, TCP is tried as well, and after 10 s more TLS.
+        """
+        self.rows.put(2502)
+        cluster = self.cluster()
+        cluster.ways.own = Capabilities(frozenset({"udp", "tcp", "tls"}))
+        self.advance(60)
+        first: dict[str, float] = {}
+        for at, _, transport, *_ in self.links.asked:
+            first.setdefault(transport, at)
+        self.assertEqual(list(first), ["udp", "tcp", "tls"])
+        self.assertTrue(10 <= first["tcp"] - first["udp"] <= 20, first)
+        self.assertTrue(10 <= first["tls"] - first["tcp"] <= 20, first)
+
     def test_reasons(self) -> None:
         """
         Another reason is told again.
