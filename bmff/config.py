@@ -8,13 +8,14 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
+from bmff.sections.mqtt import MQTT, BrokerPlace, makeBrokerPlace
 from bmff.sections.openbridge import OpenBridge
 from bmff.sections.registry import Registry
 from bmff.sections.routing import Routing
@@ -38,10 +39,6 @@ from bmff.sections.values import (
 from bmff.sections.web import Web
 from bmff.toml import Schema, parseTable, readText
 
-# Sections that a later version knows. Who adds the stack takes its name from here and gives
-# L{Configuration} an attribute of that name, whose type is the section's class.
-LATER: Final = ("mqtt",)
-
 
 @attrs.frozen
 class Configuration:
@@ -55,6 +52,7 @@ class Configuration:
     @ivar registry: the registry's section.
     @ivar homebrew: the HomeBrew stack's section; L{None} when the stack is off.
     @ivar fastforward: the section of links to other nodes; L{None} when there are none.
+    @ivar mqtt: the section of the MQTT broker; L{None} when there is none.
     @ivar openbridge: the section of bridges to other networks; L{None} when there are none.
     @ivar routing: the section of the operator's own rules.
     """
@@ -66,6 +64,7 @@ class Configuration:
     registry: Registry
     homebrew: Homebrew | None = None
     fastforward: FastForward | None = None
+    mqtt: MQTT | None = None
     openbridge: OpenBridge | None = None
     routing: Routing = attrs.field(factory=Routing)
 
@@ -98,7 +97,11 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
     def server(value: object) -> Server:
         return makeServer(value, folder, tunnelled)
 
+    def brokerPlace(value: object) -> BrokerPlace:
+        return makeBrokerPlace(value, folder)
+
     types: dict[type, Callable[[Any], object]] = {
+        BrokerPlace: brokerPlace,
         Address: makeAddress,
         IDs: makeIDs,
         Target: makeTarget,
@@ -107,8 +110,7 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
         Number: makeNumber,
         Path: path,
     }
-    later = dict.fromkeys(LATER, "this version has no such stack")
-    schema = Schema(Configuration, types, later)
+    schema = Schema(Configuration, types)
     return schema.read(_completed(table, folder))
 
 

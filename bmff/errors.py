@@ -52,6 +52,18 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 
+class CommandRefused(Exception):
+    """
+    What an operator asks a running node for cannot be done: there is no such call, no such peer.
+
+    @ivar reason: for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class TransportUnavailable(Exception):
     """
     A transport cannot be had here or now: no such device, nobody there, a foreign file in the way.

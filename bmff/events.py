@@ -158,7 +158,7 @@ class CallEnded:
     A call is over.
 
     @ivar reason: C{"terminator"}, C{"silence"}, C{"talk limit"}, C{"peer lost"},
-        C{"link lost"}, C{"bridge lost"}, C{"replaced"}, C{"stopped"}.
+        C{"link lost"}, C{"bridge lost"}, C{"replaced"}, C{"dropped"}, C{"stopped"}.
     @ivar duration: seconds from the first frame to the last.
     @ivar frames: how many came.
     @ivar lost: how many did not, by the gaps in their sequence numbers.

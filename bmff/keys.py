@@ -1,6 +1,6 @@
 """
 The file of secrets of a host, by id: hotspots' passwords, FastForward keys, passwords of the
-registry, bridge keys and tokens.
+registry and of the MQTT broker, bridge keys and tokens.
 
 One TOML file (toml.io), C{secrets.toml}, that nobody but the service reads. The first node on a
 host makes it; every node rereads it when it changes. No text that leaves here holds a secret.
@@ -49,6 +49,9 @@ group = {{key = "{key}"}}
 
 [bridges]
 
+[mqtt]
+# Passwords of an MQTT broker: mqtt = "..."
+
 [tokens]
 """
 
@@ -93,6 +96,7 @@ class _Contents:
     fastforward: Mapping[str, _FastForwardKey] = field(factory=dict, repr=False)
     registry: _Texts = field(factory=dict, repr=False)
     bridges: _Texts = field(factory=dict, repr=False)
+    mqtt: _Texts = field(factory=dict, repr=False)
     tokens: _Texts = field(factory=dict, repr=False)
 
 
@@ -186,6 +190,12 @@ class Secrets:
         The password of the registry's server under an id; L{None} when there is none.
         """
         return self._contents.registry.get(secretID)
+
+    def mqttPassword(self, secretID: str) -> str | None:
+        """
+        The password of the MQTT broker's user under an id; L{None} when there is none.
+        """
+        return self._contents.mqtt.get(secretID)
 
     def __repr__(self) -> str:
         return f"<Secrets {str(self.path)!r}>"

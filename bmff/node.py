@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from random import SystemRandom
 from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
@@ -21,6 +22,8 @@ from twisted.python import usage
 
 from bmff.access import Access
 from bmff.bridges import BridgeService
+from bmff.brokers.meter import Meter
+from bmff.brokers.service import BrokerService
 from bmff.config import Configuration, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Events
@@ -33,6 +36,7 @@ from bmff.protocols.turn import Turn
 from bmff.router.router import Router
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
+from bmff.sections.mqtt import MQTT
 from bmff.sections.openbridge import OpenBridge
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
@@ -158,12 +162,17 @@ class Node(MultiService):
         self.homebrew: HomeBrew | None = None
         homebrew = configuration.homebrew
         times = {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
-        self.exchange = Exchange(self.events.publish, rules=configuration.routing.rules, **times)
+        self.exchange = Exchange(
+            reactor, self.events.publish, rules=configuration.routing.rules, **times
+        )
         self.router = self.exchange.router
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
         self.bridges: BridgeService | None = None
         self._ports: list[DatagramPort] = []
+        self.broker: BrokerService | None = None
+        if configuration.mqtt is not None:  # first, so that it stops last and tells of all ends
+            self._addBroker(reactor, configuration.mqtt, secrets)
         if homebrew is not None:
             self._addHomeBrew(reactor, homebrew, secrets)
         if configuration.fastforward is not None:
@@ -242,6 +251,20 @@ class Node(MultiService):
         if self.bridges is not None:
             self.bridges.reviewSecrets()
 
+    def _addBroker(self, reactor: Any, settings: MQTT, secrets: Secrets) -> None:
+        self.broker = BrokerService(
+            reactor,
+            self.configuration.network,
+            SystemRandom().getrandbits(64),
+            settings,
+            secrets.mqttPassword,
+            time.time,
+            commands=self.exchange,
+            readings=Meter(self.router),
+        )
+        self.events.watch(self.broker.watch)
+        self.broker.setServiceParent(self)
+
     def _addControl(self, reactor: Any) -> None:
         moments = Moments(reactor.seconds, time.time)
         master = self.homebrew.master if self.homebrew is not None else None
@@ -258,6 +281,7 @@ class Node(MultiService):
             "overrides": View(OverridesView(self.configuration.network, registry, choices)),
             "counters": View(CountersView(self.router, master, self._ports)),
             "registry": View(self.links.describeRegistry if self.links else dict),
+            "mqtt": View(self.broker.describe if self.broker else dict),
             "path": Action(Steering(reactor, choices).steer),
         }
         ControlService(reactor, self.configuration, views).setServiceParent(self)

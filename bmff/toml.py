@@ -186,20 +186,16 @@ class Schema(Generic[T]):
         self,
         root: type[T],
         types: Mapping[type, Callable[[Any], object]] | None = None,
-        later: Mapping[str, str] | None = None,
         quote: bool = True,
     ) -> None:
         """
         @param types: for each type of the schema's own, what makes one of a TOML value or raises
             C{ValueError}.
-        @param later: keys of the top level that are known and have no attribute, each with what
-            to say of it.
         @param quote: whether a message may name an unknown key, which may be a secret in the
             wrong place.
         """
         self._root = root
         self._quote = quote
-        self._later = later or {}
         self._homes: dict[str, list[tuple[object, ...]]] = {}
         for key, place in _homes(root):
             self._homes.setdefault(key, []).append(place)
@@ -252,8 +248,6 @@ class Schema(Generic[T]):
         """
         What is wrong with a key that its table does not have, and what would be right.
         """
-        if not path and key in self._later:
-            return self._later[key]
         homes = self._homes.get(key, [])
         if homes and path not in homes:
             places = (

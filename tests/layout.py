@@ -81,6 +81,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "sockets",
         )
     ),
+    "brokers": Room(("errors", "dmr", "events", "wire", "router", "protocols")),
     "cluster": Room(("errors", "ibmff", "dmr", "events", "wire", "router")),
     "testing": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
     "ctl": Room(
@@ -114,7 +115,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "protocols",
         )
     ),
-    "exchange": Room(("errors", "ibmff", "routing", "events", "router")),
+    "exchange": Room(("errors", "ibmff", "routing", "dmr", "events", "router")),
     "linkservice": Room(
         (
             "errors",
@@ -152,6 +153,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "systemd",
             "protocols",
             "bridges",
+            "brokers",
             "linkservice",
             "web",
         ),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bmff.config import LATER, Configuration, defaultState, loadConfiguration, parseConfiguration
+from bmff.config import Configuration, defaultState, loadConfiguration, parseConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.sections.homebrew import Homebrew
 from bmff.sections.openbridge import OpenBridge
@@ -439,16 +439,6 @@ class SectionTests(MistakesCase):
                 mistake = self.mistake(f"{section} = {bad}")
                 self.assertTrue(mistake.startswith(f"{section}: must be a table, but is"), mistake)
 
-    def test_later(self) -> None:
-        """
-        A stack of a later version is named as that, once, whatever its section says.
-        """
-        for section in LATER:
-            self.assertEqual(
-                self.mistake(f"[{section}]\nport = 54000"),
-                f"{section}: this version has no such stack",
-            )
-
 
 class StateTests(SynchronousTestCase):
     """
@@ -514,7 +504,6 @@ class MistakesTests(MistakesCase):
                 "staet",
                 "network",
                 "web.enabled",
-                "mqtt",
                 "homebrew.peer_timeout",
                 "homebrew.listen[0]",
                 "homebrew.listen[1]",

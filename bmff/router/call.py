@@ -316,6 +316,7 @@ class Call:
     @ivar lost: how many did not, by the gaps in the sequence numbers.
     @ivar duplicates: how many came again and were dropped.
     @ivar late: how many came after a later one and were dropped.
+    @ivar last: the last frame, for who looks how the call is received.
     @ivar open: whether it holds its slots; a data call lets go of them between transmissions.
     @ivar ended: whether it is over.
     @ivar limit: seconds that it may last.
@@ -339,6 +340,7 @@ class Call:
         "heard",
         "index",
         "ingress",
+        "last",
         "late",
         "limit",
         "listeners",
@@ -372,6 +374,7 @@ class Call:
         self.network: str = getattr(ingress, "network", "")
         self.slot = slot
         self.started = self.heard = now
+        self.last = frame
         self.sequence = (frame.sequence - 1) & 0xFF
         self.index = -1
         self.frames = self.lost = self.duplicates = self.late = 0
@@ -471,7 +474,7 @@ class Call:
     def _rewriting(self, form: Form) -> RewritingSink:
         rewriting = self._rewritings.get(form)
         if rewriting is None:
-            rewriting = RewritingSink(self.linkControl(), form)
+            rewriting = RewritingSink(self.linkControl(), form, self.source)
             self._rewritings[form] = rewriting
             self.sinks.append(rewriting)
         return rewriting

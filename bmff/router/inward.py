@@ -52,7 +52,10 @@ class Inward:
             del self._streams[next(iter(self._streams))]
         theirs = Form(frame.destination, frame.private)
         ours = self._ingress.inward(frame.slot, theirs)
-        rewriting = None if ours is None else FrameRewriting(_linkControl(frame), ours)
+        rewriting = None
+        if ours is not None:
+            # The network says who talks; a header that says somebody else is put right.
+            rewriting = FrameRewriting(_linkControl(frame), ours, frame.source)
         self._streams[key] = rewriting
         return rewriting
 

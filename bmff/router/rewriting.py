@@ -24,7 +24,7 @@ class FrameRewriting:
         """
         @param lc: the call's own Link Control, as far as it is known.
         @param form: whom it is to be for.
-        @param source: who is to talk; L{None} for who does.
+        @param source: who is to talk, whatever the Link Control says; L{None} for who it says.
         """
         if source is None:
             source = lc.source
@@ -66,9 +66,12 @@ class RewritingSink:
 
     __slots__ = ("_rewriting", "sinks")
 
-    def __init__(self, lc: FullLinkControl, form: Form) -> None:
+    def __init__(self, lc: FullLinkControl, form: Form, source: int) -> None:
+        """
+        See L{FrameRewriting}.
+        """
         self.sinks: list[FrameSink] = []
-        self._rewriting = FrameRewriting(lc, form)
+        self._rewriting = FrameRewriting(lc, form, source)
 
     def rewrite(self, frame: Frame) -> Frame:
         """

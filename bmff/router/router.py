@@ -120,6 +120,7 @@ class Router:
         call.index += step
         call.heard = now
         call.frames += 1
+        call.last = frame
         if not call.open:
             self._open(call, now)
         self.framesRouted += 1
@@ -194,6 +195,12 @@ class Router:
         change()
         for slot, call in calls:
             call.attach(slot)
+
+    def dropCall(self, call: Call, now: float) -> None:
+        """
+        End a call by hand; what still comes of it is passed over.
+        """
+        self._end(call, "dropped", now)
 
     def removeRemote(self, remote: Remote, now: float) -> None:
         """

@@ -54,6 +54,7 @@ class Subscriptions:
         self._floor = floor
         self._deadlines = deadlines
         self._publish = publish
+        self._looks: dict[tuple[Slot, int], float] = {}  # when each that was keyed is looked at
 
     def setStatic(self, peer: Peer, static: Mapping[int, Iterable[int]], now: float) -> None:
         """
@@ -88,6 +89,18 @@ class Subscriptions:
                 for talkgroup in before:
                     self._left(slot, talkgroup, now)
                 self._tell(slot)
+
+    def leave(self, slot: Slot, talkgroup: int, now: float) -> bool:
+        """
+        A slot leaves a talkgroup that was keyed.
+
+        @return: whether it had been.
+        """
+        if slot.dynamic.pop(talkgroup, None) is None:
+            return False
+        self._left(slot, talkgroup, now)
+        self._tell(slot)
+        return True
 
     def dial(self, peer: Peer, talkgroup: int, now: float) -> None:
         """
@@ -135,20 +148,31 @@ class Subscriptions:
         if fresh:
             self._talkgroups.join(slot, talkgroup)
             self._tell(slot)
-            if until != inf:
-                self._deadlines.schedule(until, self._expire, (slot, talkgroup))
+        self._watch(slot, talkgroup)
 
-    def _expire(self, subject: tuple[Slot, int], now: float) -> None:
-        slot, talkgroup = subject
-        until = slot.dynamic.get(talkgroup, inf)
-        if until > now:
-            if until != inf:
-                self._deadlines.schedule(until, self._expire, subject)
+    def _watch(self, slot: Slot, talkgroup: int) -> None:
+        """
+        Look at a talkgroup when its time is over, once, however often it is keyed until then.
+        """
+        until = slot.dynamic[talkgroup]
+        if until < self._looks.get((slot, talkgroup), inf):
+            self._looks[slot, talkgroup] = until
+            self._deadlines.schedule(until, self._expire, (slot, talkgroup, until))
+
+    def _expire(self, subject: tuple[Slot, int, float], now: float) -> None:
+        slot, talkgroup, due = subject
+        if self._looks.get((slot, talkgroup)) != due:
+            return  # an earlier look has taken the place of this one
+        del self._looks[slot, talkgroup]
+        if talkgroup not in slot.dynamic:
+            return
+        if slot.dynamic[talkgroup] > now:
+            self._watch(slot, talkgroup)
             return
         call = slot.call
         if call is not None and call.destination == talkgroup and not call.private:
             slot.dynamic[talkgroup] = now + GRACE  # nobody is cut off within a call
-            self._deadlines.schedule(now + GRACE, self._expire, subject)
+            self._watch(slot, talkgroup)
             return
         del slot.dynamic[talkgroup]
         self._left(slot, talkgroup, now)

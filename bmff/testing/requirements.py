@@ -77,6 +77,7 @@ PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "cc": _compiler,
     "chromium": _program("chromium"),
     "mosquitto": _program("mosquitto"),
+    "promtool": _program("promtool"),
     "rdma": _rdma,
     "systemd": _program("systemctl", "systemd-analyze"),
     "tarantool": _program("tarantool"),
