@@ -19,6 +19,7 @@ from bmff.sections.mqtt import MQTT, BrokerPlace, makeBrokerPlace
 from bmff.sections.openbridge import OpenBridge
 from bmff.sections.registry import Registry
 from bmff.sections.routing import Routing
+from bmff.sections.uplink import Master, UplinkEntry, makeMaster
 from bmff.sections.values import (
     LARGEST_ID,
     Address,
@@ -54,6 +55,7 @@ class Configuration:
     @ivar fastforward: the section of links to other nodes; L{None} when there are none.
     @ivar mqtt: the section of the MQTT broker; L{None} when there is none.
     @ivar openbridge: the section of bridges to other networks; L{None} when there are none.
+    @ivar uplink: the masters of other networks that the node logs in to.
     @ivar routing: the section of the operator's own rules.
     """
 
@@ -66,6 +68,7 @@ class Configuration:
     fastforward: FastForward | None = None
     mqtt: MQTT | None = None
     openbridge: OpenBridge | None = None
+    uplink: tuple[UplinkEntry, ...] = ()
     routing: Routing = attrs.field(factory=Routing)
 
 
@@ -108,6 +111,7 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
         Server: server,
         Talkgroups: makeTalkgroups,
         Number: makeNumber,
+        Master: makeMaster,
         Path: path,
     }
     schema = Schema(Configuration, types)

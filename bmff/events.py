@@ -320,6 +320,49 @@ class DuplicateNodeSeen:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class UplinkStarted:
+    """
+    The node is logged in to another network's master.
+
+    @ivar peer: what the uplink is known by in events of calls.
+    @ivar name: the operator's name for it.
+    @ivar address: of the master.
+    """
+
+    peer: int
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkEnded:
+    """
+    The node is logged in there no longer.
+
+    @ivar reason: for people.
+    """
+
+    peer: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkRefused:
+    """
+    The node cannot log in there; each reason is told once until it can.
+
+    @ivar address: of the master, or its name when that leads nowhere.
+    @ivar reason: for people.
+    """
+
+    peer: int
+    name: str
+    address: str
+    reason: str
+
+
 Event: TypeAlias = (
     PeerRegistered
     | PeerLost
@@ -342,6 +385,9 @@ Event: TypeAlias = (
     | PathEnded
     | NodeUnreachable
     | DuplicateNodeSeen
+    | UplinkStarted
+    | UplinkEnded
+    | UplinkRefused
 )
 Watcher: TypeAlias = Callable[[Event], None]
 

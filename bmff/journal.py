@@ -25,6 +25,9 @@ from bmff.events import (
     PeerMoved,
     PeerRegistered,
     SubscriptionChanged,
+    UplinkEnded,
+    UplinkRefused,
+    UplinkStarted,
 )
 
 
@@ -95,6 +98,8 @@ class Journal:
                 )
             case PeerMoved() | DuplicatePeerSeen() | OptionsNotUnderstood():
                 self._peerOdd(event)
+            case UplinkStarted() | UplinkEnded() | UplinkRefused():
+                self._uplinkChanged(event)
             case _:
                 self._clusterChanged(event)
 
@@ -123,6 +128,32 @@ class Journal:
                     node=self._node,
                     peer=event.peer,
                     text=event.text,
+                )
+
+    def _uplinkChanged(self, event: UplinkStarted | UplinkEnded | UplinkRefused) -> None:
+        match event:
+            case UplinkStarted():
+                self._log.info(
+                    "{node}: uplink {name} is logged in at {address}, its calls are by peer {peer}",
+                    node=self._node,
+                    name=event.name,
+                    address=event.address,
+                    peer=event.peer,
+                )
+            case UplinkEnded():
+                self._log.warn(
+                    "{node}: uplink {name} is logged in no longer: {reason}",
+                    node=self._node,
+                    name=event.name,
+                    reason=event.reason,
+                )
+            case UplinkRefused():
+                self._log.warn(
+                    "{node}: uplink {name} cannot log in at {address}: {reason}",
+                    node=self._node,
+                    name=event.name,
+                    address=event.address or "any master",
+                    reason=event.reason,
                 )
 
     def _clusterChanged(self, event: Event) -> None:

@@ -41,6 +41,7 @@ from bmff.sections.openbridge import OpenBridge
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
+from bmff.uplinks import UplinkService
 from bmff.web.controlservice import ControlService, makeStateFolder
 from bmff.web.counters import CountersView
 from bmff.web.links import LinksView
@@ -138,6 +139,7 @@ class Node(MultiService):
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
     @ivar bridges: the bridges to other networks, or L{None} when they are not configured.
+    @ivar uplinks: the logins at other networks, or L{None} when there are none.
     """
 
     _log = Logger()
@@ -169,6 +171,7 @@ class Node(MultiService):
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
         self.bridges: BridgeService | None = None
+        self.uplinks: UplinkService | None = None
         self._ports: list[DatagramPort] = []
         self.broker: BrokerService | None = None
         if configuration.mqtt is not None:  # first, so that it stops last and tells of all ends
@@ -179,6 +182,11 @@ class Node(MultiService):
             self._addLinks(reactor, configuration.fastforward, secrets)
         if configuration.openbridge is not None:
             self._addBridges(reactor, configuration.openbridge, secrets)
+        if configuration.uplink:
+            self.uplinks = UplinkService(
+                reactor, self.turn, configuration.uplink, secrets, self.events.publish
+            )
+            self.uplinks.setServiceParent(self)
         TimerService(
             SECRETS_INTERVAL, SecretsWatch(secrets, self._secretsChanged).look
         ).setServiceParent(self)
@@ -250,6 +258,8 @@ class Node(MultiService):
             self.homebrew.reviewAccess()
         if self.bridges is not None:
             self.bridges.reviewSecrets()
+        if self.uplinks is not None:
+            self.uplinks.reviewSecrets()
 
     def _addBroker(self, reactor: Any, settings: MQTT, secrets: Secrets) -> None:
         self.broker = BrokerService(

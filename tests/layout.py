@@ -56,13 +56,13 @@ ROOMS: Final[Mapping[str, Room]] = {
     "config": Room(("errors", "toml", "sections")),
     "keys": Room(("errors", "toml")),
     "keyfile": Room(("errors", "keys")),
-    "access": Room(("errors", "dmr", "router", "keys", "sections")),
+    "access": Room(("errors", "ibmff", "dmr", "router", "keys", "sections")),
     "registries": Room(("errors", "ibmff", "keys", "sections")),
     "sockets": Room(("errors", "ibmff")),
     "transports": Room(("errors", "ibmff", "sockets")),
     "protocols": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
     "registry": Room(
-        ("errors", "ibmff", "wire"),
+        ("errors", "ibmff", "dmr", "wire"),
         {"protocols.tarantool": "the protocol that the Tarantool registry speaks"},
     ),
     "web": Room(
@@ -115,6 +115,18 @@ ROOMS: Final[Mapping[str, Room]] = {
             "protocols",
         )
     ),
+    "uplinks": Room(
+        (
+            "errors",
+            "dmr",
+            "events",
+            "wire",
+            "sections",
+            "access",
+            "sockets",
+            "protocols",
+        )
+    ),
     "exchange": Room(("errors", "ibmff", "routing", "dmr", "events", "router")),
     "linkservice": Room(
         (
@@ -153,6 +165,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "systemd",
             "protocols",
             "bridges",
+            "uplinks",
             "brokers",
             "linkservice",
             "web",

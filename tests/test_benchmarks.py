@@ -15,12 +15,14 @@ from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import fanout
+from benchmarks import fanout, rewrite
 from benchmarks._attack import first, flood, forge
+from benchmarks._hotspots import Place, crosses
 from benchmarks._links import KEY
 from benchmarks._node import compileReference
 from benchmarks._report import Report
 from benchmarks.flood import bench
+from benchmarks.scale import BEARABLE, processors, runningGroup, show
 from bmff.errors import ProtocolError
 from bmff.testing.requirements import requires
 from bmff.wire.fastforward.handshake import Accepted, HandshakeResponder
@@ -52,6 +54,18 @@ class BenchmarkTests(SynchronousTestCase):
             theirs, ours = fanout.measure(10, 1, Path(folder), packets=1000)
         self.assertEqual((len(theirs), len(ours)), (1, 1))
         self.assertGreater(min(theirs + ours), 0)
+
+    @requires("cc")
+    def test_rewrite(self) -> None:
+        """
+        A call under other numbers, and one that a rule sends elsewhere, reach all that the plain
+        one does.
+        """
+        with TemporaryDirectory() as folder:
+            found = rewrite.measure(1, compileReference("sink", Path(folder)), 30, 2)
+        self.assertEqual({case: len(each) for case, each in found.items()}, dict.fromkeys(found, 1))
+        self.assertEqual(set(found), {"plain", "rewrite", "rule"})
+        self.assertGreater(min(each for (each,) in found.values()), 0)
 
     def test_report(self) -> None:
         """
@@ -155,3 +169,55 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual((quiet.forged, quiet.counted["refused: mac1"]), (0, 0))
         self.assertGreater(attacked.counted["refused: mac1"], 100)
         self.assertGreater(attacked.counted["refused: replayed initiation"], 10)
+
+
+class ScaleTests(SynchronousTestCase):
+    """
+    L{benchmarks.scale} in small.
+    """
+
+    def test_places(self) -> None:
+        """
+        No two units have a hotspot, a radio or a talkgroup in common, and what a unit hears of the
+        one before is what that one calls. One call in five crosses.
+        """
+        places = [Place(number, 4, 0, 100) for number in range(4)]
+        calls = range(100)
+        for ids in (
+            [one.hotspot(kind, call // 2) for one in places for kind in range(3) for call in calls],
+            [one.radio(call) for one in places for call in calls for _ in range(2)],
+            [
+                one.talkgroup(call, far)
+                for one in places
+                for call in calls
+                for far in (False, True) * 2
+            ],
+        ):
+            self.assertEqual(set(Counter(ids).values()), {2})
+        self.assertEqual([one.before.number for one in places], [3, 0, 1, 2])
+        self.assertEqual(sum(map(crosses, calls)), 20)
+
+    def test_units(self) -> None:
+        """
+        Two units carry what they send, a fifth of it from one node to the other, or nothing; the
+        case of one unit's size that there are too few processors for is named with the reason.
+        """
+        cpus = processors()
+        with runningGroup([cpus[0], cpus[-1]], 20) as group:
+            crossing = group.trial(0.4, True, 16)
+            apart = group.trial(0.4, False, 16)
+            transports = group.transports
+        for each in (crossing, apart):
+            self.assertLessEqual(each.loss, BEARABLE)
+            self.assertGreater(min(unit.rate for unit in each.units), 0)
+        self.assertLess(abs(crossing.crossed - 0.2), 0.02)
+        self.assertEqual(apart.crossed, 0)
+        output = StringIO()
+        with redirect_stdout(output):
+            found = {"1": [apart], "2": [crossing], "2/0": [apart]}
+            show(found, {1: [1.0], 2: [1.5]}, 2, transports, True)
+        report = json.loads(output.getvalue())
+        self.assertEqual(report["benchmark"], "scale")
+        self.assertEqual(set(report["ratios"]), {"2", "2/0"})
+        self.assertEqual(report["ratios"]["2/0"], 1)
+        self.assertEqual(set(report["figures"]["left out"]), {"4"})

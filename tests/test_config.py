@@ -636,6 +636,7 @@ class FileTests(SynchronousTestCase):
         assert made.openbridge is not None
         self.assertEqual([each.name for each in made.openbridge.bridge], ["brandmeister"])
         self.assertEqual(made.openbridge.listen, OpenBridge().listen)
+        self.assertEqual([each.name for each in made.uplink], ["brandmeister"])
         self.assertEqual(list(made.homebrew.peer), [2345678])
         self.assertEqual(made.homebrew.hangTime, Homebrew().hangTime)
         self.assertEqual(made.homebrew.listen, Homebrew().listen)

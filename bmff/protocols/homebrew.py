@@ -139,12 +139,13 @@ class HomeBrewPeer(Peer):
 
     def translationChanged(self) -> None:
         """
-        Frames pass a translation only while there is one.
+        Frames pass a translation only while there is one, or a stream that began under one.
         """
         if self.translates:
-            self._inward = Inward(self._router, self)
-            self.session.frameReceived = self._inward.frameReceived
-        elif self._inward is not None:
+            if self._inward is None:
+                self._inward = Inward(self._router, self)
+                self.session.frameReceived = self._inward.frameReceived
+        elif self._inward is not None and self._inward.idle:
             self._inward = None
             self.session.frameReceived = partial(self._router.route, self)
 

@@ -252,6 +252,7 @@ class Slot:
     @ivar static: talkgroups from configuration and options.
     @ivar dynamic: talkgroups that were keyed, each with the monotonic second that it ends at.
     @ivar waiting: calls that could not have it when they began.
+    @ivar ringsAt: when it is looked at whether they may have it; infinity for never.
     """
 
     __slots__ = (
@@ -263,6 +264,7 @@ class Slot:
         "keyed",
         "number",
         "peer",
+        "ringsAt",
         "serves",
         "static",
         "waiting",
@@ -280,6 +282,7 @@ class Slot:
         self.static: frozenset[int] = frozenset()
         self.dynamic: dict[int, float] = {}
         self.waiting: list[Call] = []
+        self.ringsAt = inf
 
     def hears(self, talkgroup: int) -> bool:
         """
@@ -431,11 +434,16 @@ class Call:
 
     def dismiss(self, slot: Slot) -> None:
         """
-        L{slot} hears the call no longer, and is told that it is over.
+        L{slot} hears the call no longer, and is told that it is over, unless it is data.
         """
         peer = slot.peer
+        if self.data:
+            self.detach(slot)
+            return
         last = self.makeTerminator()
-        form = peer.form(slot.number, self)
+        # Under the number that it has heard until now, which may be no longer the call's there.
+        heard = self.listeners[slot]
+        form = next((key[2] for key, sink in self._sinks.items() if sink is heard), None)
         if form is not None:
             last = self._rewriting(form).rewrite(last)
         self.detach(slot)

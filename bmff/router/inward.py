@@ -30,6 +30,13 @@ class Inward:
         self._ingress = ingress
         self._streams: dict[tuple[int, int, int], FrameRewriting | None] = {}
 
+    @property
+    def idle(self) -> bool:
+        """
+        Whether no stream is on that it has seen.
+        """
+        return not self._streams
+
     def frameReceived(self, frame: Frame, now: float) -> None:
         """
         Route a frame.

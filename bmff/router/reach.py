@@ -8,6 +8,7 @@ wants something else, never for a frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from typing import Final, Protocol
 
 from bmff.dmr.numbers import isLocal
@@ -101,7 +102,9 @@ class Reach:
         """
         ingress = call.ingress
         if isinstance(ingress, Announcement) and ingress.slot is not None:
-            self.offer(call, ingress.slot, now)
+            peer = ingress.slot.peer
+            if self.peers.get(peer.peerID) is peer:  # it may be gone meanwhile
+                self.offer(call, ingress.slot, now)
         elif call.service is not None:
             sink = call.service.begin(call, now)
             if sink is not None:
@@ -157,10 +160,10 @@ class Reach:
                 self.wait(slot, call)
         elif now < slot.hangUntil and not call.data and slot.hang != call.conversation:
             self.wait(slot, call)
-            self._deadlines.schedule(slot.hangUntil, self.freed, slot)
+            self._ring(slot, slot.hangUntil)
         elif now < slot.heldUntil and slot.holdsBack(call):
             self.wait(slot, call)
-            self._deadlines.schedule(slot.heldUntil, self.freed, slot)
+            self._ring(slot, slot.heldUntil)
         else:
             call.attach(slot)
 
@@ -171,6 +174,20 @@ class Reach:
         if call not in slot.waiting:
             slot.waiting = [one for one in slot.waiting if not one.ended][-LARGEST_WAITING:]
             slot.waiting.append(call)
+
+    def _ring(self, slot: Slot, due: float) -> None:
+        """
+        Look at a slot at a time, once for all calls that wait for it.
+        """
+        if due < slot.ringsAt:
+            slot.ringsAt = due
+            self._deadlines.schedule(due, self._rung, (slot, due))
+
+    def _rung(self, subject: tuple[Slot, float], now: float) -> None:
+        slot, due = subject
+        if slot.ringsAt == due:  # else an earlier look has taken the place of this one
+            slot.ringsAt = inf
+            self.freed(slot, now)
 
     def freed(self, slot: Slot, now: float) -> None:
         """

@@ -8,8 +8,9 @@ from typing import Final
 
 from bmff.router.deadlines import Deadlines
 
+TICK: Final = 0.25  # seconds between two looks at which have been silent for long enough
 OWNED: Final = 10.0  # seconds that a stream must be silent for until it may be a new one
-LARGEST: Final = 20_000  # streams; the one buried first is forgotten
+LARGEST: Final = 20_000  # streams; the one that has been silent for longest is forgotten
 
 
 class Remains:
@@ -19,7 +20,8 @@ class Remains:
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._buried: dict[tuple[int, int], float] = {}
+        self._buried: dict[tuple[int, int], float] = {}  # when each stirred last, in this order
+        self._watched = False
 
     def __contains__(self, stream: tuple[int, int]) -> bool:
         return stream in self._buried
@@ -31,17 +33,26 @@ class Remains:
         """
         Ignore a stream from now on; once more, if it has stirred.
         """
-        if stream not in self._buried:
-            if len(self._buried) >= LARGEST:
-                del self._buried[next(iter(self._buried))]
-            self._deadlines.schedule(now + OWNED, self._look, stream)
+        if self._buried.pop(stream, None) is None and len(self._buried) >= LARGEST:
+            del self._buried[next(iter(self._buried))]
         self._buried[stream] = now
+        if not self._watched:
+            self._watched = True
+            self._deadlines.schedule(now + OWNED, self._look, None)
 
-    def _look(self, stream: tuple[int, int], now: float) -> None:
-        stirred = self._buried.get(stream)
-        if stirred is None:
-            return
-        if now < stirred + OWNED:
-            self._deadlines.schedule(stirred + OWNED, self._look, stream)
-        else:
+    def _look(self, _: None, now: float) -> None:
+        """
+        Forget those that have been silent for long enough; one deadline serves all of them.
+        """
+        silent = []
+        due = 0.0
+        for stream, stirred in self._buried.items():
+            due = stirred + OWNED
+            if now < due:
+                break
+            silent.append(stream)
+        for stream in silent:
             del self._buried[stream]
+        self._watched = bool(self._buried)
+        if self._watched:
+            self._deadlines.schedule(max(due, now + TICK), self._look, None)

@@ -326,7 +326,7 @@ class Router:
         if call.data:
             self._dataCalls[_dataKey(ingress, frame)] = call
         if call.routed and not call.private:
-            if call.slot is not None and not call.data:
+            if call.slot is not None and not call.data and not call.network:
                 self.subscriptions.key(call.slot, call.destination, now)
             self.reach.talkgroups.begin(call)
         self._open(call, now)

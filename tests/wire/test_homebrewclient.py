@@ -182,6 +182,99 @@ class LoginTests(ClientTestCase):
         self.client.sendFrame(FRAME)
         self.assertEqual((self.said(), self.frames), ([], []))
 
+    def test_challengeTwice(self) -> None:
+        """
+        A challenge that comes twice is no acknowledgement of the answer to it.
+        """
+        self.client.start(self.now)
+        self.hear(b"RPTACK" + NONCE, b"RPTACK" + NONCE)
+        self.assertEqual(self.said(), [LOGIN, KEY])
+        self.assertIs(self.client.state, State.KEY)
+
+    def test_bare(self) -> None:
+        """
+        A master may leave all IDs out, but not the challenge.
+        """
+        self.client.start(self.now)
+        self.assertEqual(self.hear(b"RPTACK"), [])
+        self.assertEqual(self.said(), [LOGIN])
+        events = self.hear(b"RPTACK" + NONCE, b"RPTACK", b"RPTACK")
+        self.assertEqual(events, [LoggedIn()])
+        self.assertEqual(self.hear(b"MSTCL"), [LoggedOut("closed by the master")])
+        self.client.start(self.now)
+        self.assertEqual(self.hear(b"MSTNAK"), [LoggedOut("refused")])
+
+    def test_step(self) -> None:
+        """
+        How far a login was is told when it fails.
+        """
+        steps = (State.CHALLENGE, State.KEY, State.CONFIGURATION, State.RUNNING)
+        answers = (b"RPTACK" + NONCE, ACK, ACK)
+        for number, step in enumerate(steps):
+            self.client.start(self.now)
+            self.hear(*answers[:number])
+            (event,) = self.hear(b"MSTNAK" + WIRE_ID)
+            assert isinstance(event, LoggedOut)
+            self.assertIs(event.step, step)
+
+
+class TriesTests(ClientTestCase):
+    """
+    A client that is not to try for ever, and takes frames under any ID.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client = Client(
+            STATION,
+            PASSWORD,
+            "",
+            lambda frame, now: self.frames.append(frame),
+            retry=3.0,
+            tries=3,
+            anyID=True,
+        )
+
+    def test_noAnswer(self) -> None:
+        """
+        Whichever step is not answered, the login begins anew, three times in all; then it has
+        failed and waits to be started.
+        """
+        for answers in ((), (b"RPTACK" + NONCE,), (b"RPTACK" + NONCE, ACK)):
+            self.client.start(self.now)
+            self.hear(*answers)
+            self.said()
+            self.assertEqual(self.wait(8.9), [])
+            self.assertEqual(self.said(), [LOGIN] * 2)
+            (event,) = self.wait(0.1)
+            self.assertEqual(event, LoggedOut("no answer"))
+            self.assertEqual(self.client.deadline(), inf)
+            self.assertIs(self.client.state, State.IDLE)
+
+    def test_refused(self) -> None:
+        """
+        One that is refused waits to be started; so does one that was logged in.
+        """
+        for login in (False, True):
+            self.client.start(self.now)
+            if login:
+                self.logIn()
+            self.hear(b"MSTNAK" + WIRE_ID)
+            self.said()
+            self.assertEqual(self.wait(1000.0), [])
+            self.assertEqual((self.said(), self.client.deadline()), ([], inf))
+
+    def test_anyID(self) -> None:
+        """
+        Frames under another ID are taken, and are a sign of life.
+        """
+        self.logIn()
+        for number in range(10):
+            self.assertEqual(self.wait(50.0), [])
+            self.hear(Voice(ID + number, FRAME).encode())
+        self.assertEqual(len(self.frames), 10)
+        self.assertIs(self.client.state, State.RUNNING)
+
 
 class OptionsTests(ClientTestCase):
     """
