@@ -1,23 +1,27 @@
 """
 Who may log in to the HomeBrew master, with which password, and what is set for them.
 
-The rules are the operator's (C{[homebrew]} of the configuration). A hotspot's ID of nine digits is
-the radio ID of its owner and two digits that the owner chose, so what is said of the radio ID is
-said of it.
+The rules are the operator's: C{[homebrew]} of the configuration, and over it the tables Peers and
+Subscriptions of the registry, as BrandMeister describes them. A hotspot's ID of nine digits is the
+radio ID of its owner and two digits that the owner chose, so what is said of the radio ID is said
+of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol, TypeVar
 
 from bmff.dmr.ranges import Ranges
+from bmff.ibmff import PeerRow, SubscriptionRow
 from bmff.router.translation import Form, Rule, Translation
 from bmff.sections.homebrew import Homebrew, PeerEntry, Translated
 from bmff.sections.values import LARGEST_TALKGROUP, IDs, Talkgroups
 
 _EVERY: Final = Ranges([(1, LARGEST_TALKGROUP)])
+
+T = TypeVar("T")
 
 
 class Passwords(Protocol):
@@ -29,6 +33,32 @@ class Passwords(Protocol):
         """
         The password under an id; L{None} when there is none.
         """
+
+
+class Rows(Protocol):
+    """
+    What the registry says of hotspots, see L{bmff.ibmff.IRegistry}. A mapping is never changed, but
+    replaced.
+    """
+
+    @property
+    def peers(self) -> Mapping[int, PeerRow]: ...
+
+    @property
+    def subscriptions(self) -> Mapping[tuple[int, int, int], SubscriptionRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoRows:
+    """
+    Those of a node that has no registry.
+
+    @ivar peers: none.
+    @ivar subscriptions: none.
+    """
+
+    peers: Mapping[int, PeerRow] = field(default_factory=dict)
+    subscriptions: Mapping[tuple[int, int, int], SubscriptionRow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +108,21 @@ class Access:
     """
     The rules of a HomeBrew master.
 
-    An entry for a peer's ID counts alone, else the one for its radio ID does. If it says whether
-    the peer is banned, that decides; else the list of those denied, then that of those allowed.
+    An entry for a peer's ID counts alone, else the one for its radio ID does. The same goes for
+    rows of the registry, which are stronger than the entry, field by field; its subscriptions are
+    added. If it is said whether the peer is banned, that decides; else the list of those denied,
+    then that of those allowed.
+
+    @ivar rows: what the registry says. What has changed there counts from the next question; who
+        is here already is to be reviewed, see L{rowsChanged}.
     """
 
-    def __init__(self, homebrew: Homebrew, passwords: Passwords) -> None:
+    def __init__(self, homebrew: Homebrew, passwords: Passwords, rows: Rows | None = None) -> None:
         """
         @param passwords: asked at each login, so that a change counts from the next one.
+        @param rows: none when L{None}.
         """
+        self.rows: Rows = NoRows() if rows is None else rows
         self._passwords = passwords
         self._password = homebrew.password
         self._allow = _ranges(homebrew.allow)
@@ -93,6 +130,10 @@ class Access:
         self._peers = dict(homebrew.peer.items())
         self._common = _settings(homebrew, PeerEntry())
         self._settings = {each: _settings(homebrew, peer) for each, peer in self._peers.items()}
+        self._reviewed: Mapping[int, PeerRow] = {}  # as they were at the last review
+        self._indexed: Mapping[tuple[int, int, int], object] = {}  # what the next are made from
+        self._added: dict[int, set[tuple[int, int]]] = {}  # slot and talkgroup, by peer
+        self._concerned: set[int] = set()  # whose are others since the last review
 
     def refusal(self, peerID: int) -> str | None:
         """
@@ -113,17 +154,66 @@ class Access:
         """
         What is set for a peer.
         """
-        exact = self._settings.get(peerID)
-        return exact or self._settings.get(radioID(peerID), self._common)
+        settings = _about(peerID, self._settings) or self._common
+        row = _about(peerID, self.rows.peers)
+        if row is not None:
+            settings = replace(
+                settings,
+                single=settings.single if row.single is None else row.single,
+                dynamicTimeout=settings.dynamicTimeout if row.timeout is None else row.timeout,
+                options=settings.options if row.options is None else row.options,
+            )
+        self._index()
+        added = sorted(_about(peerID, self._added) or ())
+        if added:
+            one = [talkgroup for slot, talkgroup in added if slot == 1]
+            two = [talkgroup for slot, talkgroup in added if slot == 2]
+            settings = replace(
+                settings,
+                slot1=tuple(dict.fromkeys((*settings.slot1, *one))),
+                slot2=tuple(dict.fromkeys((*settings.slot2, *two))),
+            )
+        return settings
 
-    def _peer(self, peerID: int) -> PeerEntry | None:
-        exact = self._peers.get(peerID)
-        return exact or self._peers.get(radioID(peerID))
+    def rowsChanged(self) -> Callable[[int], bool]:
+        """
+        The registry says something else: find out of whom, since this was asked last.
+
+        @return: tells of a peer's ID whether the peer is to be reviewed.
+        """
+        self._index()
+        concerned, self._concerned = self._concerned, set()
+        before, self._reviewed = self._reviewed, self.rows.peers
+        concerned.update(_differing(before, self._reviewed))
+        return lambda peerID: peerID in concerned or radioID(peerID) in concerned
+
+    def _index(self) -> None:
+        """
+        Know the subscriptions by their peers. Only what has changed is gone through: there may be
+        many thousands.
+        """
+        before, rows = self._indexed, self.rows.subscriptions
+        if rows is before:
+            return
+        self._indexed = rows
+        for peerID, slot, talkgroup in before.keys() - rows.keys():
+            left = self._added[peerID]
+            left.discard((slot, talkgroup))
+            if not left:
+                del self._added[peerID]
+            self._concerned.add(peerID)
+        for peerID, slot, talkgroup in rows.keys() - before.keys():
+            self._added.setdefault(peerID, set()).add((slot, talkgroup))
+            self._concerned.add(peerID)
 
     def _rule(self, peerID: int) -> str | None:
-        peer = self._peer(peerID)
-        if peer is not None and peer.banned is not None:
-            return "banned" if peer.banned else None
+        row = _about(peerID, self.rows.peers)
+        banned = row.banned if row is not None else None
+        entry = _about(peerID, self._peers)
+        if banned is None and entry is not None:
+            banned = entry.banned
+        if banned is not None:
+            return "banned" if banned else None
         radio = radioID(peerID)
         if peerID in self._deny or radio in self._deny:
             return "in the deny list"
@@ -132,9 +222,29 @@ class Access:
         return None
 
     def _passwordOf(self, peerID: int) -> bytes | None:
-        peer = self._peer(peerID)
-        own = None if peer is None else peer.password
+        row, entry = _about(peerID, self.rows.peers), _about(peerID, self._peers)
+        own = (row.secret if row is not None else None) or (entry.password if entry else None)
         return self._passwords.homebrewPassword(own or self._password)
+
+
+def _about(peerID: int, said: Mapping[int, T]) -> T | None:
+    """
+    What is said of a peer: of its ID alone, else of its radio ID.
+    """
+    exact = said.get(peerID)
+    return exact if exact is not None else said.get(radioID(peerID))
+
+
+def _differing(before: Mapping[int, T], now: Mapping[int, T]) -> Iterator[int]:
+    """
+    The keys of what is not the same in both.
+    """
+    if before is now:
+        return
+    for key in before.keys() | now.keys():
+        one, other = before.get(key), now.get(key)
+        if one is not other and one != other:
+            yield key
 
 
 def _ranges(items: Iterable[IDs | Talkgroups]) -> Ranges:

@@ -38,6 +38,20 @@ class TLSSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VSocketSettings:
+    """
+    Where a node's vSockets lead.
+
+    @ivar hypervisor: the name that the nodes of one hypervisor have for it.
+    @ivar monitors: the UNIX sockets of virtual machine monitors on this host, whose guests may
+        connect.
+    """
+
+    hypervisor: str
+    monitors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TransportSettings:
     """
     What every transport of a node is made from.
@@ -47,6 +61,7 @@ class TransportSettings:
     @ivar folder: where UNIX sockets are.
     @ivar trust: user IDs that are trusted on this host beside our own and root.
     @ivar tls: what TLS needs; L{None} where it is not wanted.
+    @ivar vsock: what vSockets need; L{None} where they are not wanted.
     @ivar shared: what the transports of one node have in common, by any name that they agree on.
     """
 
@@ -55,6 +70,7 @@ class TransportSettings:
     folder: str = "/tmp"
     trust: tuple[int, ...] = ()
     tls: TLSSettings | None = None
+    vsock: VSocketSettings | None = None
     shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -125,20 +141,58 @@ class OverrideRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerRow:
+    """
+    What is said of one hotspot or repeater; what is L{None} is as the configuration says.
+
+    @ivar peer: its ID, 1 to 0xFFFFFFFF; one of seven digits stands for all hotspots of that radio.
+    @ivar secret: the id of its password in the secrets file.
+    @ivar banned: whether it is kept out; when false it is let in whatever the lists say.
+    @ivar single: whether keying a talkgroup leaves the one keyed before.
+    @ivar timeout: seconds until a talkgroup that was keyed is left, 0 for never, 86400 at most.
+    @ivar options: whether it may set its own talkgroups.
+    """
+
+    peer: int
+    secret: str | None = None
+    banned: bool | None = None
+    single: bool | None = None
+    timeout: float | None = None
+    options: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRow:
+    """
+    A talkgroup that is always sent to a hotspot or repeater, beside those of the configuration.
+
+    @ivar peer: its ID, as in L{PeerRow}.
+    @ivar slot: 1 or 2.
+    @ivar talkgroup: 1 to 0xFFFFFE, none that means a service.
+    """
+
+    peer: int
+    slot: int
+    talkgroup: int
+
+
+@dataclass(frozen=True, slots=True)
 class BadRow:
     """
     A row in the database that cannot be used; the others are.
 
-    @ivar table: C{"nodes"} or C{"overrides"}.
+    @ivar table: the name of its table, as in L{IRegistry.watch}.
     @ivar text: the row as it is there, shortened.
     @ivar reason: what is wrong with it, for people.
     @ivar node: the node that it is about; L{None} where that is not to be known.
+    @ivar peer: the hotspot or repeater that it is about; L{None} where that is not to be known.
     """
 
     table: str
     text: str
     reason: str
     node: int | None = None
+    peer: int | None = None
 
 
 class RegistryUnavailable(Exception):
@@ -371,6 +425,13 @@ class IRegistry(Interface):
         "rows L{bmff.ibmff.OverrideRow}, a mapping by node ID; one that cannot be used any more"
         " leaves the row that was there before, so that the link stays where it is"
     )
+    peers = Attribute(
+        "rows L{bmff.ibmff.PeerRow}, a mapping by the peer's ID; one that cannot be used any more"
+        " leaves the row that was there before, so that nobody is let in by a slip"
+    )
+    subscriptions = Attribute(
+        "rows L{bmff.ibmff.SubscriptionRow}, a mapping by (peer's ID, slot, talkgroup)"
+    )
     age = Attribute("seconds since the rows were last known to be current, infinite until then")
     available = Attribute("whether it reaches its database; if not, it goes on with what it knows")
     reason = Attribute("why it is not available, for people; empty when it is")
@@ -394,14 +455,14 @@ class IRegistry(Interface):
 
     def watch(watcher: Callable[[str], object]) -> Callable[[], None]:
         """
-        Tell of changes.
+        Tell of changes. A mapping is never changed, but replaced by another one.
 
-        @param watcher: called with the name of the table (C{"nodes"}, C{"overrides"}) after its
-            mapping has changed.
+        @param watcher: called with the name of the table (C{"nodes"}, C{"overrides"}, C{"peers"},
+            C{"subscriptions"}) after its mapping was replaced.
         @return: a callable that ends this.
         """
 
-    def put(row: NodeRow | OverrideRow) -> Deferred[None]:
+    def put(row: NodeRow | OverrideRow | PeerRow | SubscriptionRow) -> Deferred[None]:
         """
         Write a row, in place of one with the same key.
 
@@ -410,12 +471,12 @@ class IRegistry(Interface):
             not write, and with L{RegistryUnavailable}.
         """
 
-    def remove(table: str, key: int) -> Deferred[None]:
+    def remove(table: str, key: int | tuple[int, int, int]) -> Deferred[None]:
         """
         Take a row away, if there is one.
 
-        @param table: C{"nodes"} or C{"overrides"}.
-        @param key: the row's node ID.
+        @param table: its name, as in L{watch}.
+        @param key: what the row has in the table's mapping.
         @return: a C{Deferred} that fires when it is gone; it fails with L{RegistryUnavailable},
             and with L{bmff.errors.ConfigurationError} when this user may not remove it.
         """

@@ -1,13 +1,15 @@
 """
-Changes to the keys of links in a secrets file, which leave everything else as its owner wrote it.
+Changes to the keys of links and the tokens in a secrets file, which leave everything else as its
+owner wrote it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from hashlib import sha256
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 from typing import Final
 
 from bmff.errors import ConfigurationError, Mistake
@@ -17,6 +19,8 @@ KEY_SIZE: Final = 32  # bytes
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 _HEADER: Final = re.compile(r"\s*\[\s*fastforward\s*\.\s*\"?(?P<id>[A-Za-z0-9_-]+)\"?\s*\]")
 _INLINE: Final = re.compile(r"\s*\"?(?P<id>[A-Za-z0-9_-]+)\"?\s*=\s*\{")
+_TOKENS: Final = re.compile(r"\s*\[\s*tokens\s*\]\s*(#.*)?\Z")
+_TOKEN: Final = re.compile(r"\s*\[\s*tokens\s*\.\s*\"?(?P<id>[A-Za-z0-9_-]+)\"?\s*\]")
 _TABLE: Final = re.compile(r"\s*\[")
 _MARK: Final = re.compile(r"\s*current\s*=")
 
@@ -84,6 +88,48 @@ def removeKey(path: Path, keyID: str) -> None:
     _write(path, "\n".join(kept) + "\n")
 
 
+def addToken(path: Path, name: str, right: str) -> str:
+    """
+    Add a token; the file keeps only what it can be recognised by.
+
+    @param right: C{"read"} or C{"control"}.
+    @return: the token, which cannot be had again.
+    @raise ConfigurationError: the file or the name cannot be used, or the name is taken.
+    """
+    secrets = Secrets.load(path)
+    if not _ID.match(name):
+        message = "a name has 1 to 32 letters, digits, hyphens and underscores"
+        raise _wrong(path, name, message, "tokens")
+    if name in secrets.tokens():
+        raise _wrong(path, name, "is there already", "tokens")
+    token = token_urlsafe(KEY_SIZE)
+    digest = sha256(token.encode()).hexdigest()
+    text = path.read_text(encoding="utf-8").rstrip("\n")
+    _write(path, f'{text}\n\n[tokens.{name}]\nsha256 = "{digest}"\nright = "{right}"\n')
+    return token
+
+
+def removeToken(path: Path, name: str) -> None:
+    """
+    Take a token out: it is good for nothing within seconds.
+
+    @raise ConfigurationError: the file cannot be used, or has no such token.
+    """
+    if name not in Secrets.load(path).tokens():
+        raise _wrong(path, name, "is not there", "tokens")
+    kept: list[str] = []
+    own, plain = False, False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if _TABLE.match(line):
+            header = _TOKEN.match(line)
+            own = header is not None and header["id"] == name
+            plain = _TOKENS.match(line) is not None
+        found = _INLINE.match(line) if plain else None
+        if not own and (found is None or found["id"] != name):
+            kept.append(line)
+    _write(path, "\n".join(kept).rstrip("\n") + "\n")
+
+
 def _marked(line: str, keyID: str) -> str:
     """
     A line of C{[fastforward]} with the mark if it is the key's, else without.
@@ -135,5 +181,5 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def _wrong(path: Path, keyID: str, message: str) -> ConfigurationError:
-    return ConfigurationError([Mistake(f"{path}: fastforward.{keyID}", message)])
+def _wrong(path: Path, name: str, message: str, table: str = "fastforward") -> ConfigurationError:
+    return ConfigurationError([Mistake(f"{path}: {table}.{name}", message)])

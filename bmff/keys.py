@@ -28,6 +28,7 @@ _GROUP_MODES: Final = (0o640, 0o440)  # for the service's group as well
 _KEY_SIZE: Final = 32  # bytes
 _READABLE: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like another of them
 _GROUPS, _GROUP_SIZE = 4, 5  # 20 characters of 31: 99 bits
+RIGHTS: Final = ("read", "control")  # of tokens
 _HEX_KEY: Final = re.compile(rf"[0-9A-Fa-f]{{{2 * _KEY_SIZE}}}\Z")
 
 _NEW_FILE: Final = """\
@@ -53,6 +54,7 @@ group = {{key = "{key}"}}
 # Passwords of an MQTT broker: mqtt = "..."
 
 [tokens]
+# Tokens of the HTTP API, by name, as: bmffctl token add NAME
 """
 
 _Stamp = tuple[int, ...]
@@ -66,6 +68,16 @@ def _filled(text: str) -> None:
 def _key(text: str) -> None:
     if not _HEX_KEY.match(text):
         raise ValueError(f"must be {_KEY_SIZE} bytes in hex, {2 * _KEY_SIZE} characters")
+
+
+def _digest(text: str) -> None:
+    if not _HEX_KEY.match(text):
+        raise ValueError("must be a SHA-256, 64 digits of hex; bmffctl token add makes one")
+
+
+def _right(text: str) -> None:
+    if text not in RIGHTS:
+        raise ValueError(f"must be {' or '.join(RIGHTS)}")
 
 
 _Texts = Mapping[str, Annotated[str, _filled]]
@@ -87,6 +99,26 @@ class _FastForwardKey:
 
 
 @frozen
+class Token:
+    """
+    A token of the HTTP API, which is not in the file itself.
+
+    @ivar sha256: of it, 64 digits of hex.
+    @ivar right: C{"read"} or C{"control"}.
+    """
+
+    sha256: Annotated[str, _digest] = field(repr=False)
+    right: Annotated[str, _right] = "read"
+
+    @property
+    def digest(self) -> bytes:
+        """
+        SHA-256 of it.
+        """
+        return bytes.fromhex(self.sha256)
+
+
+@frozen
 class _Contents:
     """
     What the file holds, each table by id.
@@ -97,7 +129,7 @@ class _Contents:
     registry: _Texts = field(factory=dict, repr=False)
     bridges: _Texts = field(factory=dict, repr=False)
     mqtt: _Texts = field(factory=dict, repr=False)
-    tokens: _Texts = field(factory=dict, repr=False)
+    tokens: Mapping[str, Token] = field(factory=dict, repr=False)
 
 
 class Secrets:
@@ -196,6 +228,12 @@ class Secrets:
         The password of the MQTT broker's user under an id; L{None} when there is none.
         """
         return self._contents.mqtt.get(secretID)
+
+    def tokens(self) -> Mapping[str, Token]:
+        """
+        The tokens of the HTTP API, by name.
+        """
+        return self._contents.tokens
 
     def __repr__(self) -> str:
         return f"<Secrets {str(self.path)!r}>"

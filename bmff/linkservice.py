@@ -33,6 +33,7 @@ from bmff.ibmff import (
     RegistryUnavailable,
     TLSSettings,
     TransportSettings,
+    VSocketSettings,
 )
 from bmff.keys import Secrets, checkStatus
 from bmff.protocols.connection import Connection
@@ -411,7 +412,11 @@ class LinkService(Service):
         self._listen()
         self.fastForward.transports = self.transports
         self.cluster.ways.own = Capabilities(
-            frozenset(self.transports), hostIdentity(str(self._settings.folder)), self.port
+            frozenset(self.transports),
+            hostIdentity(str(self._settings.folder)),
+            self.port,
+            hypervisor=self._settings.hypervisor,
+            cid=getattr(self.transports.get("vsock"), "cid", 0),
         )
         self.registry.watch(self._rowsChanged)
         self._lookAtKeys()
@@ -485,6 +490,7 @@ class LinkService(Service):
             str(self._settings.folder),
             self._settings.trust,
             self._tls(),
+            self._vsock(),
         )
         makers = sorted(getPlugins(ITransportMaker), key=lambda maker: maker.name != "udp")
         self.unavailable.clear()
@@ -504,6 +510,11 @@ class LinkService(Service):
             return None
         settings = self._settings
         return TLSSettings(str(settings.certificate), str(settings.privateKey), self.fingerprints)
+
+    def _vsock(self) -> VSocketSettings | None:
+        if not self._settings.hypervisor:
+            return None
+        return VSocketSettings(self._settings.hypervisor, tuple(map(str, self._settings.monitors)))
 
     def fingerprints(self) -> dict[int, str]:
         """

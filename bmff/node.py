@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from random import SystemRandom
 from typing import Any, Final, NoReturn
 
@@ -33,6 +34,7 @@ from bmff.keys import Secrets, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.router.call import Call
 from bmff.router.router import Router
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
@@ -42,15 +44,19 @@ from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
 from bmff.uplinks import UplinkService
+from bmff.web.admission import Admission
+from bmff.web.api import Api
 from bmff.web.controlservice import ControlService, makeStateFolder
-from bmff.web.counters import CountersView
-from bmff.web.links import LinksView
-from bmff.web.overrides import OverridesView
-from bmff.web.resource import Action, View
-from bmff.web.steering import Steering
-from bmff.web.views import CallsView, Moments, NodesView, PeersView
+from bmff.web.cookies import Cookies
+from bmff.web.livepage import LivePage
+from bmff.web.orders import Orders
+from bmff.web.parts import Parts
+from bmff.web.refusals import Refusals
+from bmff.web.views import Moments
+from bmff.web.webservice import WebService
 
 SECRETS_INTERVAL: Final = 5.0  # seconds between two looks at the secrets file
+HOTSPOT_TABLES: Final = ("peers", "subscriptions")  # of the registry
 _NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
 
 
@@ -137,6 +143,9 @@ class Node(MultiService):
     @ivar exchange: what calls pass through.
     @ivar turn: ends each turn.
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
+    @ivar orders: what was ordered by hand of logins, or L{None} when there is no HomeBrew master.
+    @ivar api: the HTTP API, or L{None} when it is switched off.
+    @ivar web: its ports on the network, or L{None} when it is switched off.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
     @ivar bridges: the bridges to other networks, or L{None} when they are not configured.
     @ivar uplinks: the logins at other networks, or L{None} when there are none.
@@ -157,11 +166,15 @@ class Node(MultiService):
         """
         super().__init__()
         self.configuration = configuration
+        self.api: Api | None = None
+        self.web: WebService | None = None
+        self._clock = reactor
         self.supervisor = supervisor or Supervisor()
         journal = Journal(configuration.network)
         self.events = Events(journal.watcherFailed)
         self.events.watch(journal)
         self.homebrew: HomeBrew | None = None
+        self.orders: Orders | None = None
         homebrew = configuration.homebrew
         times = {"hangTime": homebrew.hangTime, "talkLimit": homebrew.talkLimit} if homebrew else {}
         self.exchange = Exchange(
@@ -172,6 +185,7 @@ class Node(MultiService):
         self.links: LinkService | None = None
         self.bridges: BridgeService | None = None
         self.uplinks: UplinkService | None = None
+        self._access: Access | None = None
         self._ports: list[DatagramPort] = []
         self.broker: BrokerService | None = None
         if configuration.mqtt is not None:  # first, so that it stops last and tells of all ends
@@ -191,7 +205,7 @@ class Node(MultiService):
             SECRETS_INTERVAL, SecretsWatch(secrets, self._secretsChanged).look
         ).setServiceParent(self)
         if configuration.web.enabled:
-            self._addControl(reactor)
+            self._addApi(reactor, secrets)
 
     @classmethod
     def fromFile(cls, reactor: Any, path: str | os.PathLike[str]) -> Node:
@@ -218,7 +232,8 @@ class Node(MultiService):
         super().startService()
 
     def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
-        access = Access(homebrew, secrets)
+        self._access = Access(homebrew, secrets)
+        access = self.orders = Orders(self._access)
         master = self.homebrew = HomeBrew(
             reactor,
             self.turn,
@@ -239,6 +254,9 @@ class Node(MultiService):
         )
         self.events.watch(self.links.cluster.watch)
         self.events.watch(self.links.choices.watch)
+        if self._access is not None:
+            self._access.rows = self.links.registry
+            self.links.registry.watch(self._rowsChanged)  # also of what it reads at its start
         self.links.setServiceParent(self)
 
     def _addBridges(self, reactor: Any, settings: OpenBridge, secrets: Secrets) -> None:
@@ -252,6 +270,13 @@ class Node(MultiService):
             self.supervisor,
         )
         self.bridges.setServiceParent(self)
+
+    def _rowsChanged(self, table: str) -> None:
+        """
+        The registry says something else than before.
+        """
+        if table in HOTSPOT_TABLES and self.homebrew is not None and self._access is not None:
+            self.homebrew.reviewAccess(self._access.rowsChanged())
 
     def _secretsChanged(self) -> None:
         if self.homebrew is not None:
@@ -275,26 +300,61 @@ class Node(MultiService):
         self.events.watch(self.broker.watch)
         self.broker.setServiceParent(self)
 
-    def _addControl(self, reactor: Any) -> None:
-        moments = Moments(reactor.seconds, time.time)
-        master = self.homebrew.master if self.homebrew is not None else None
-        sessions = master if master is not None else ()
-        calls = CallsView(self.router, moments)
-        choices = self.links.choices if self.links is not None else None
-        registry = self.links.registry if self.links is not None else None
-        self.events.watch(calls.watch)
-        views = {
-            "peers": View(PeersView(sessions, self.router, moments)),
-            "calls": View(calls),
-            "links": View(LinksView(choices, moments)),
-            "nodes": View(NodesView(self.links.describeNodes if self.links else list)),
-            "overrides": View(OverridesView(self.configuration.network, registry, choices)),
-            "counters": View(CountersView(self.router, master, self._ports)),
-            "registry": View(self.links.describeRegistry if self.links else dict),
-            "mqtt": View(self.broker.describe if self.broker else dict),
-            "path": Action(Steering(reactor, choices).steer),
-        }
-        ControlService(reactor, self.configuration, views).setServiceParent(self)
+    def _addApi(self, reactor: Any, secrets: Secrets) -> None:
+        configuration, links, broker = self.configuration, self.links, self.broker
+        web, settings = configuration.web, configuration.fastforward
+        refusals = Refusals(reactor.seconds)
+        cookies = Cookies(configuration.network, reactor.seconds)
+        hosts = frozenset(name.lower() for name in web.hosts)
+        admission = Admission(secrets.tokens, cookies, hosts, web.public)
+        parts = Parts(
+            network=configuration.network,
+            environment=settings.environment if settings is not None else "",
+            version=programVersion(),
+            boot=links.fastForward.bootID if links is not None else SystemRandom().getrandbits(64),
+            clock=reactor,
+            moments=Moments(reactor.seconds, time.time),
+            wallClock=time.time,
+            watch=self.events.watch,
+            router=self.router,
+            refusals=refusals,
+            orders=self.orders,
+            homebrew=self.homebrew,
+            ports=self._ports,
+            links=links,
+            choices=links.choices if links is not None else None,
+            registry=links.registry if links is not None else None,
+            drop=self._drop,
+            messages=self.exchange.texts,
+            broker=broker.broker if broker is not None else None,
+            outbox=broker.broker.outbox if broker is not None else None,
+            describeBroker=broker.describe if broker is not None else None,
+            dropped={"fastforward": links.fastForward.dropped} if links is not None else {},
+            transports=links.transports if links is not None else (),
+            public=(settings.public or "") if settings is not None else "",
+        )
+        self.api = Api(parts, admission, streams=web.streams)
+        self.web = WebService(reactor, web, self.api, admission, refusals, LivePage())
+        self.web.setServiceParent(self)
+        control = ControlService(reactor, configuration, self.api.resources, refusals)
+        control.setServiceParent(self)
+
+    def _drop(self, call: Call) -> None:
+        """
+        End a call by hand.
+        """
+        self.router.dropCall(call, self._clock.seconds())
+        self.turn.ended()
+
+
+def programVersion() -> str:
+    """
+    The version of bmff; 0 for a tree of sources that is not installed.
+    """
+    try:
+        return version("bmff")
+    except PackageNotFoundError:
+        return "0"
 
 
 class TwistdNode(Node):

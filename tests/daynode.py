@@ -24,7 +24,7 @@ from bmff.router.parrot import Parrot
 from bmff.routing import CallRequest, Decision
 from bmff.sockets.fanout import FanOut, PlainFanOut
 from bmff.testing.everybody import Everybody
-from tests.dayhotspot import DayHotspot
+from tests.dayhotspot import HANG, DayHotspot
 from tests.daytalk import Talk
 from tests.protocols.fastforwardcase import VirtualNode
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # it holds nodes itself
     from tests.virtualday import VirtualDay
 
 LIMITED: Final = 96  # the talkgroup on which calls are cut off
-LIMIT: Final = 2.5  # seconds that they may last
+LIMIT: Final = 1.2  # seconds that they may last
 HELD: Final = 2.5  # seconds without a frame after which no slot is held any more
 OUTLIVES: Final = 20.0  # seconds by which a keyed talkgroup may outlive its time, in calls
 
@@ -80,6 +80,7 @@ class DayNode:
         self.changedAt = 0.0
         self._day = day
         self._route = self.router.route
+        self.router._hangTime = HANG
         self.router.route = self._frameCame  # type: ignore[method-assign]
         self.router.rules.add("limit", _limit)
         self.parrot = Parrot(Announcer(self.router, self.router.deadlines))
@@ -129,6 +130,8 @@ class DayNode:
         talk = said[0]
         own = day.hotspots.get(ingress.peerID) if isinstance(ingress, Peer) else None
         first = self.number not in talk.routed
+        if not talk.routed:
+            talk.ours = frame.destination
         expected = list(day.listeners(self, frame, own, now)) if first else []
         before = self.router.framesRouted
         self._route(ingress, frame, now)
@@ -136,10 +139,10 @@ class DayNode:
             if own is not None and talk.began < 0:
                 day.refused(talk, own, frame, now)
             return
-        if own is not None:
-            own.spoke(frame.slot, now)
         if first:
             self._begun(talk, frame, own, expected, now)
+        if own is not None:
+            own.spoke(frame.slot, now)
         talk.routed[self.number] += 1
 
     def _begun(
@@ -158,12 +161,11 @@ class DayNode:
         self.awaited.pop(talk, None)
         for hotspot, slot in expected:
             if hotspot.ears[slot].stream != frame.stream:
-                day.fail("a call not heard", hotspot, slot, frame)
+                day.wrong("a call not heard", hotspot, slot, frame)
             talk.whole.append((self.number, hotspot, slot))
         day.checked["heard"] += len(expected)
         if talk.began < 0:
             talk.began = now
-            talk.ours = frame.destination
             day.begun(self, talk, frame, own, now)
 
     # What has to hold at all times.
@@ -180,37 +182,37 @@ class DayNode:
                 call = slot.call
                 if call is not None:
                     if call not in calls or call.ended or now - call.heard > HELD:
-                        day.fail("a stuck slot", hotspot, slot.number)
+                        day.wrong("a stuck slot", hotspot, slot.number)
                     if call.slot is not slot and slot not in call.listeners:
-                        day.fail("a slot of no call", hotspot, slot.number)
+                        day.wrong("a slot of no call", hotspot, slot.number)
                 if self.holds(hotspot) and hotspot.here:
                     self._checkTalkgroups(hotspot, slot, now)
         for call in calls:
             for slot in call.listeners:
                 if slot.call is not call:
-                    day.fail("a listener that has another call", slot.peer.peerID)
+                    day.wrong("a listener that has another call", slot.peer.peerID)
         for talk, due in tuple(self.awaited.items()):
             if now > due:
                 del self.awaited[talk]
                 if day.linkedSince(talk.began):
-                    day.fail("a call that did not cross", self.number, talk.frames[0])
+                    day.wrong("a call that did not cross", self.number, talk.frames[0])
 
     def _checkTalkgroups(self, hotspot: DayHotspot, slot: Slot, now: float) -> None:
         day = self._day
         ear = hotspot.ears[slot.number]
         if slot.static != ear.static:
-            day.fail("other talkgroups than were set", hotspot, slot.static, ear.static)
+            day.wrong("other talkgroups than were set", hotspot, slot.static, ear.static)
         for talkgroup in slot.dynamic:
             span = ear.keyed.get(talkgroup)
             if span is None or span.possible < now - OUTLIVES:
-                day.fail("a talkgroup that should have been left", hotspot, slot.number, talkgroup)
+                day.wrong("a talkgroup that should have been left", hotspot, slot.number, talkgroup)
         for talkgroup, span in ear.keyed.items():
             if talkgroup not in slot.dynamic and span.certain > now + 1.0:
-                day.fail("a lost subscription", hotspot, slot.number, talkgroup)
+                day.wrong("a lost subscription", hotspot, slot.number, talkgroup)
         talkgroups = self.router.reach.talkgroups
         for talkgroup in (*slot.static, *slot.dynamic):
             if slot not in talkgroups.slots(talkgroup):
-                day.fail("a talkgroup that lacks its slot", hotspot, slot.number, talkgroup)
+                day.wrong("a talkgroup that lacks its slot", hotspot, slot.number, talkgroup)
 
     # What has to hold when all is silent.
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bmff.dmr.burst import terminator, voiceHeader
 from bmff.dmr.frame import (
@@ -22,13 +22,11 @@ from bmff.dmr.frame import (
     VOICE_SYNC,
     Frame,
 )
-from bmff.dmr.lc import GROUP_CALL, PRIVATE_CALL, FullLinkControl
+from bmff.dmr.lc import FullLinkControl
 from bmff.dmr.voice import superframe
 
 if TYPE_CHECKING:  # it holds talks itself
     from tests.dayhotspot import DayHotspot
-
-EMERGENCY: Final = 0x80  # of the service options
 
 
 class Talk:
@@ -44,8 +42,12 @@ class Talk:
     @ivar sent: how many of them were sent.
     @ivar ours: the destination as its node knows it; what a dialled talkgroup is under 9.
     @ivar began: when its first frame was routed, seconds; negative when none was.
+    @ivar refused: whether its node has not taken its first frame, and will take none.
     @ivar routed: frames that were routed, by node.
-    @ivar whole: the hotspots and slots that are to hear all of what their node routes.
+    @ivar origin: the node that it comes to, by number.
+    @ivar crossing: the nodes that it is to come to over links, all of it, each with a hotspot for
+        whose sake.
+    @ivar whole: the hotspots and slots that are to hear all of what their node routes, by node.
     @ivar certain: whether every frame that was sent is to be routed.
     """
 
@@ -65,7 +67,10 @@ class Talk:
         self.sent = 0
         self.ours = destination
         self.began = -1.0
+        self.refused = False
         self.routed: dict[int, int] = {}
+        self.origin = -1
+        self.crossing: list[tuple[int, DayHotspot]] = []
         self.whole: list[tuple[int, DayHotspot, int]] = []
         self.certain = False
 
@@ -84,8 +89,11 @@ class Talk:
         return self.frames[self.sent - 1]
 
 
-@lru_cache(4096)
-def _bursts(lc: FullLinkControl) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+@lru_cache(512)
+def makeBursts(lc: FullLinkControl) -> tuple[bytes, bytes, tuple[bytes, ...]]:
+    """
+    The header, the terminator and the superframe of a call.
+    """
     return voiceHeader(lc), terminator(lc), superframe(lc)
 
 
@@ -96,15 +104,15 @@ def voiceFrames(
     slot: int,
     private: bool,
     length: int,
-    options: int = 0,
+    lc: FullLinkControl | None = None,
 ) -> list[Frame]:
     """
     A voice transmission: a header, bursts, a terminator.
 
     @param length: bursts between header and terminator.
+    @param lc: what its bursts say; the same for all when absent, as they take long to make.
     """
-    flco = PRIVATE_CALL if private else GROUP_CALL
-    header, last, bursts = _bursts(FullLinkControl(flco, 0, options, destination, source))
+    header, last, bursts = makeBursts(lc or FullLinkControl.group(91, 1))
     parts = [(DATA_SYNC | VOICE_HEADER, header)]
     parts += [
         (VOICE | number % 6 if number % 6 else VOICE_SYNC, bursts[number % 6])
@@ -134,10 +142,10 @@ def dataFrames(
     @param stream: the first of five stream IDs.
     """
     way = (SLOT_2 if slot == 2 else 0) | (PRIVATE if private else 0) | DATA_SYNC
-    preambles = random.randint(1, 4)
+    preambles = random.choice((1, 1, 2, 4))
     parts = [(stream + number, 0, CSBK) for number in range(preambles)]
     parts.append((stream + preambles, 0, DATA_HEADER))
-    parts += [(stream + preambles, number, RATE_12) for number in range(1, random.randint(2, 5))]
+    parts += [(stream + preambles, number, RATE_12) for number in range(1, random.randint(2, 4))]
     return [
         Frame.make(
             sequence=sequence,

@@ -4,15 +4,16 @@ Tests for L{bmff.access}.
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from bmff.access import Access, radioID
 from bmff.config import parseConfiguration
+from bmff.ibmff import PeerRow, SubscriptionRow
 from bmff.router.translation import Form
 from bmff.sections.homebrew import Homebrew
 from bmff.sections.values import LARGEST_ID
@@ -177,6 +178,7 @@ class RefusalTests(SynchronousTestCase):
              234567901: None, 234567902: "banned"},
         )  # fmt: skip
 
+    @settings(deadline=None)  # a busy machine
     @given(
         ranges=st.lists(st.tuples(st.integers(1, 99), st.integers(0, 9)), max_size=6),
         peerID=st.integers(1, 110),
@@ -267,6 +269,224 @@ class SettingsTests(SynchronousTestCase):
         self.assertFalse(common.translation)
         self.assertEqual(own.translation.inward(2, Form(8)), Form(2628))
         self.assertIsNone(own.translation.inward(1, Form(8)))
+
+
+class SomeRows:
+    """
+    What a registry says.
+
+    @ivar peers: see L{bmff.access.Rows}.
+    @ivar subscriptions: the same.
+    """
+
+    def __init__(self, *rows: PeerRow | SubscriptionRow) -> None:
+        self.peers = {row.peer: row for row in rows if isinstance(row, PeerRow)}
+        self.subscriptions = {
+            (row.peer, row.slot, row.talkgroup): row
+            for row in rows
+            if isinstance(row, SubscriptionRow)
+        }
+
+
+class RowTests(SynchronousTestCase):
+    """
+    What the registry says over the configuration.
+    """
+
+    def rules(self, text: str, *rows: PeerRow | SubscriptionRow) -> Access:
+        """
+        The rules in some lines, and such rows.
+        """
+        return Access(homebrew(text), SomePasswords(hotspots=b"all", own=b"mine"), SomeRows(*rows))
+
+    def test_nothing(self) -> None:
+        """
+        A row that says nothing changes nothing, and neither does one of somebody else.
+        """
+        text = (
+            "deny = [7]\nstatic = {2 = [91]}\n[homebrew.peer.2345678]\npassword = 'own'\n"
+            "single = true\nbanned = false"
+        )
+        plain = access(text)
+        rules = self.rules(
+            text, PeerRow(2345678), PeerRow(7), PeerRow(3, banned=True), SubscriptionRow(3, 1, 1)
+        )
+        for peerID in (7, 2345678, 234567801, 2345679):
+            said, before = rules.settings(peerID), plain.settings(peerID)
+            self.assertEqual(replace(said, translation=before.translation), before)
+            self.assertEqual(rules.passphrase(peerID), plain.passphrase(peerID))
+            self.assertEqual(rules.refusal(peerID), plain.refusal(peerID))
+        self.assertIs(rules.settings(2345679), rules.settings(1))
+
+    def test_stronger(self) -> None:
+        """
+        What a row says replaces what the configuration says of that hotspot, field by field, were
+        it false or 0.
+        """
+        rules = self.rules(
+            "single = true\n[homebrew.peer.2345678]\ndynamic_timeout = 60\npassword = 'own'\n"
+            "options = false\nhold_off = 5",
+            PeerRow(2345678, secret="hotspots", timeout=0, options=True),
+            PeerRow(2, single=False),
+        )
+        settings = rules.settings(2345678)
+        self.assertEqual(
+            (settings.single, settings.dynamicTimeout, settings.options, settings.holdOff),
+            (True, 0, True, 5),
+        )
+        self.assertEqual(rules.passphrase(2345678), b"all")
+        self.assertFalse(rules.settings(2).single)
+        self.assertEqual(rules.settings(2).dynamicTimeout, 900)
+
+    def test_radioID(self) -> None:
+        """
+        What is said of a radio ID is said of its hotspots, but of one with a row of its own only
+        that counts; a row of the radio ID is stronger than the configuration's entry for a single
+        hotspot.
+        """
+        rules = self.rules(
+            "[homebrew.peer.234567803]\nbanned = false\nsingle = true",
+            PeerRow(2345678, banned=True, secret="own"),
+            PeerRow(234567802),
+            SubscriptionRow(2345678, 2, 91),
+            SubscriptionRow(234567801, 2, 92),
+        )
+        for peerID, reason in (
+            (2345678, "banned"),
+            (234567801, "banned"),
+            (234567802, None),
+            (234567803, "banned"),
+            (23456780, None),
+        ):
+            self.assertEqual(rules.refusal(peerID), reason, peerID)
+        self.assertEqual(rules.passphrase(234567802), b"all")
+        self.assertTrue(rules.settings(234567803).single)
+        for peerID, talkgroups in (
+            (2345678, (91,)),
+            (234567801, (92,)),
+            (234567802, (91,)),
+            (23456780, ()),
+        ):
+            self.assertEqual(rules.settings(peerID).static, {1: (), 2: talkgroups}, peerID)
+
+    def test_lists(self) -> None:
+        """
+        A row that says whether a hotspot is banned decides, whatever the lists say; one that does
+        not leaves it to them.
+        """
+        rules = self.rules(
+            "allow = ['234*']\ndeny = [2345670]\n[homebrew.peer.2345671]\nbanned = true",
+            PeerRow(1, banned=False),
+            PeerRow(2, secret="own"),
+            PeerRow(2345670, banned=False),
+            PeerRow(2345671, banned=False),
+            PeerRow(2345672, banned=True),
+        )
+        for peerID, reason in (
+            (1, None),
+            (2, "not in the allow list"),
+            (2345670, None),
+            (2345671, None),
+            (2345672, "banned"),
+            (2345673, None),
+        ):
+            self.assertEqual(rules.refusal(peerID), reason, peerID)
+            self.assertIs(rules.passphrase(peerID) is None, reason is not None, peerID)
+
+    def test_noSecret(self) -> None:
+        """
+        A row that names a password which this host does not have keeps its hotspot out.
+        """
+        rules = self.rules("", PeerRow(1, secret="elsewhere"))
+        self.assertEqual(rules.refusal(1), "its password id is not in the secrets file")
+        self.assertIsNone(rules.passphrase(1))
+
+    def test_added(self) -> None:
+        """
+        Subscriptions are added to the configuration's talkgroups, each once, slot by slot.
+        """
+        rules = self.rules(
+            "static = {1 = [1], 2 = [91]}\n[homebrew.peer.2345678]\nstatic = {2 = [235, 92]}",
+            SubscriptionRow(2345678, 2, 92),
+            SubscriptionRow(2345678, 2, 93),
+            SubscriptionRow(2345678, 1, 94),
+            SubscriptionRow(1, 2, 95),
+        )
+        self.assertEqual(rules.settings(2345678).static, {1: (1, 94), 2: (235, 92, 93)})
+        self.assertEqual(rules.settings(1).static, {1: (1,), 2: (91, 95)})
+        self.assertEqual(rules.settings(2).static, {1: (1,), 2: (91,)})
+
+    def test_changed(self) -> None:
+        """
+        What changes in the registry counts from the next question.
+        """
+        rules = self.rules("")
+        self.assertEqual(rules.settings(1).slot2, ())
+        rules.rows = SomeRows(PeerRow(1, banned=True), SubscriptionRow(1, 2, 91))
+        self.assertEqual((rules.refusal(1), rules.settings(1).slot2), ("banned", (91,)))
+        rules.rows = SomeRows()
+        self.assertEqual((rules.refusal(1), rules.settings(1).slot2), (None, ()))
+
+
+class ReviewTests(SynchronousTestCase):
+    """
+    Whom a change in the registry concerns.
+    """
+
+    def setUp(self) -> None:
+        self.rules = Access(homebrew(""), SomePasswords(hotspots=b"all"))
+
+    def concerned(self, *rows: PeerRow | SubscriptionRow) -> list[int]:
+        """
+        Of some hotspots those that are to be reviewed when the registry says this.
+        """
+        self.rules.rows = SomeRows(*rows)
+        concerned = self.rules.rowsChanged()
+        return [each for each in (1, 2, 2345678, 234567801, 23456780) if concerned(each)]
+
+    def test_concerned(self) -> None:
+        """
+        Those are of whom something else is said than at the last review, of them or their radio.
+        """
+        added, banned = SubscriptionRow(1, 2, 91), PeerRow(2345678, banned=True)
+        self.assertEqual(self.concerned(), [])
+        self.assertEqual(self.concerned(added, PeerRow(2)), [1, 2])
+        self.assertEqual(self.concerned(added, PeerRow(2)), [])
+        self.assertEqual(
+            self.concerned(added, PeerRow(2, single=True), banned), [2, 2345678, 234567801]
+        )
+        self.assertEqual(self.concerned(PeerRow(2, single=True), banned), [1])
+        self.assertEqual(self.concerned(SubscriptionRow(234567801, 1, 1)), [2, 2345678, 234567801])
+
+    def test_asked(self) -> None:
+        """
+        What somebody has asked for before the review is not forgotten.
+        """
+        self.rules.rows = SomeRows(SubscriptionRow(1, 2, 91))
+        self.assertEqual(self.rules.settings(1).slot2, (91,))
+        self.rules.rows = SomeRows(SubscriptionRow(1, 2, 91), SubscriptionRow(2, 2, 91))
+        concerned = self.rules.rowsChanged()
+        self.assertEqual((concerned(1), concerned(2), concerned(3)), (True, True, False))
+
+    @settings(deadline=None)  # a busy machine
+    @given(
+        st.lists(
+            st.sets(st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 4))),
+            max_size=6,
+        )
+    )
+    def test_index(self, states: list[set[tuple[int, int, int]]]) -> None:
+        """
+        Whatever was said before, what is said now is set.
+        """
+        self.setUp()
+        for state in states:
+            self.rules.rows = SomeRows(*(SubscriptionRow(*key) for key in state))
+            for peerID in (1, 2, 3):
+                found = self.rules.settings(peerID).static
+                for slot in (1, 2):
+                    wanted = {key[2] for key in state if key[:2] == (peerID, slot)}
+                    self.assertEqual(set(found[slot]), wanted)
 
 
 class RadioIDTests(SynchronousTestCase):

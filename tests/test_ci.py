@@ -81,6 +81,28 @@ class TotalsTests(SynchronousTestCase):
         for output in ("", "tests.wire\n  TotalsTests ...  [OK]\nKilled\n"):
             self.assertTotals(output, "0 passed, 1 failed, 0 skipped", 1)
 
+    def test_runs(self) -> None:
+        """
+        Of several runs the sums are printed; one without a summary counts as one that failed.
+        """
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        files = []
+        for name, output in (
+            ("here", "PASSED (skips=2, successes=120)\n"),
+            ("guest", "PASSED (successes=30)\r\n== guest: exit code 0\n"),
+            ("broken", "== guest: did not come up\n"),
+        ):
+            files.append(folder / name)
+            files[-1].write_text(output)
+        for number, line, code in (
+            (2, "150 passed, 0 failed, 2 skipped\n", 0),
+            (3, "150 passed, 1 failed, 2 skipped\n", 1),
+        ):
+            command = [sys.executable, str(TOTALS), *map(str, files[:number])]
+            done = run(command, capture_output=True, text=True, check=False)
+            self.assertEqual((done.stdout, done.returncode, done.stderr), (line, code, ""))
+
     def test_trial(self) -> None:
         """
         What trial prints today is understood, in one process and in several.

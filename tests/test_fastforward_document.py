@@ -172,6 +172,8 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "name of a network": (networks, "LONGEST"),
     "networks of a node": (networks, "LARGEST"),
     "capabilities": (capabilities, "LARGEST"),
+    "context ID of the host": (choice, "HOST"),
+    "context ID in capabilities": (capabilities, "LARGEST_CID"),
     "locations told to a new link": (cluster, "LOCATIONS_TOLD"),
     "same location told again": (cluster, "LOCATION_INTERVAL"),
     "between looks at who is missing": (cluster, "TICK"),

@@ -32,7 +32,7 @@ bmnode = "{SECRET}"
 [bridges]
 other = "{SECRET}"
 [tokens]
-live = "{SECRET}"
+live = {{sha256 = "{"0f" * 32}", right = "control"}}
 """
 
 
@@ -89,6 +89,8 @@ class LoadTests(SecretsCase):
         self.assertIsNone(secrets.homebrewPassword("other"))
         self.assertEqual(secrets.registryPassword("bmnode"), SECRET)
         self.assertIsNone(secrets.registryPassword("hotspots"))
+        (token,) = secrets.tokens().values()
+        self.assertEqual((token.digest, token.right), (b"\x0f" * 32, "control"))
         self.assertIsNone(secrets.mistake)
 
     def test_shapes(self) -> None:
@@ -101,7 +103,9 @@ class LoadTests(SecretsCase):
                 '[fastforward]\ne = "x"\nf = {}\ng = {key = "ab"}\n'
                 f'h = {{key = "{"ab" * 32}", nodes = [1, "2501"], node = 1}}\n'
                 f'i = {{key = "{"gh" * 32}"}}\n'
-                "[registry]\nn = 1\n[bridges]\nj = true\n[tokens]\nk = 1\n[tokns]\n"
+                "[registry]\nn = 1\n[bridges]\nj = true\n[tokens]\nk = 1\n"
+                f'l = {{sha256 = "ab"}}\nm = {{sha256 = "{"0f" * 32}", right = "all"}}\n'
+                "[tokns]\n"
             ),
             [
                 "",  # an unknown key, which is not named
@@ -119,6 +123,8 @@ class LoadTests(SecretsCase):
                 "registry.n",
                 "bridges.j",
                 "tokens.k",
+                "tokens.l.sha256",
+                "tokens.m.right",
             ],
         )
 

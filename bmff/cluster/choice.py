@@ -10,10 +10,12 @@ from typing import Final
 from bmff.wire.fastforward.capabilities import Capabilities
 
 # Those that are chosen without being asked for, the fastest first. What both ends could use but
-# only an operator can know to be good, as TCP or vsock, is not among them.
-AUTOMATIC: Final = ("shm", "unix", "rdma", "udp")
+# only an operator can know to be good, as TCP, is not among them.
+AUTOMATIC: Final = ("shm", "unix", "rdma", "vsock", "udp")
 ON_ONE_HOST: Final = frozenset(("shm", "unix"))
 FALLBACK: Final = "udp"
+VSOCK: Final = "vsock"
+HOST: Final = 2  # the context ID of the machine that has the guests
 
 
 def chooseTransport(own: Capabilities, other: Capabilities, lower: bool) -> str:
@@ -30,7 +32,18 @@ def chooseTransport(own: Capabilities, other: Capabilities, lower: bool) -> str:
     common = own.transports & other.transports
     if not (own.host and own.host == other.host and other.port):
         common -= ON_ONE_HOST
+    if not haveOneHypervisor(own, other):
+        common -= {VSOCK}
     return next((name for name in AUTOMATIC if name in common), FALLBACK)
+
+
+def haveOneHypervisor(own: Capabilities, other: Capabilities) -> bool:
+    """
+    Whether one node is on the host and the other in a guest of the same hypervisor: its guests do
+    not reach one another, and a context ID does not tell whose it is.
+    """
+    named = own.hypervisor and own.hypervisor == other.hypervisor and own.port and other.port
+    return bool(named and own.cid != other.cid and HOST in {own.cid, other.cid})
 
 
 def isOverruled(own: Capabilities, other: Capabilities, lower: bool) -> bool:

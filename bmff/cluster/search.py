@@ -153,9 +153,8 @@ class Search:
         There is a path no longer. One that did not live long was one more failure.
         """
         attempts = self._ways.get((node, transport))
-        if attempts is None or attempts.upAt == inf:
+        if attempts is None or attempts.upAt == inf or self.connector is None:
             return
-        assert self.connector is not None
         if (node, transport) not in self._wanted and node in self.connector.links:
             # It was left, not lost: when it is wanted again there is nothing to wait for.
             self._giveUp(self._ways.pop((node, transport)))

@@ -3,7 +3,8 @@ The ways to the other nodes: over which transports each is to be reached, where,
 
 A node is reached as its override says, else over UDP at the address in its row of the registry or
 in the list of targets; once it has told what it can, over the best that both ends have. UDP stands
-by beside every other transport but vsock, which leads to places that UDP does not.
+by beside every other transport, but not beside vsock where an override asks for that: it leads to
+places that UDP does not.
 """
 
 from __future__ import annotations
@@ -246,8 +247,12 @@ class Ways:
         elif chosen in ON_ONE_HOST:
             key = known.key if known is not None else 0
             ways.append(Way(OverrideRow(node, key, chosen, "", other.port), patience))
+        elif chosen == APART and other.cid and not (wish or other.wish):
+            key = known.key if known is not None else 0
+            ways.append(Way(OverrideRow(node, key, chosen, str(other.cid), other.port), patience))
         elif chosen == FALLBACK and known is not None:
             ways.append(Way(known, patience))
-        if chosen not in {FALLBACK, APART} and known is not None:
+        apart = chosen == APART and (wish is not None or bool(other.wish))
+        if chosen != FALLBACK and not apart and known is not None:
             ways.append(Way(known, patience))
         return ways

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from stat import S_IMODE
@@ -44,10 +45,13 @@ class UnixConnection(HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(path: Path, name: str) -> Any:
+def ask(path: Path, name: str, key: str | None = None, statuses: tuple[int, ...] = (200,)) -> Any:
     """
     What the node at a control socket says of something.
 
+    @param name: what is asked for.
+    @param key: what an answer has in it; the same when absent, anything when empty.
+    @param statuses: those of answers; any other is a refusal.
     @raise NodeError: it does not.
     """
     connection = UnixConnection(path)
@@ -70,9 +74,40 @@ def ask(path: Path, name: str) -> Any:
     finally:
         connection.close()
     known = content if isinstance(content, dict) else {}
-    if response.status != 200:
+    if response.status not in statuses:
         raise NodeError(f"{path}: {known.get('error', response.reason)}")
-    if name not in known:
+    wanted = name if key is None else key
+    if wanted and wanted not in known:
+        raise NodeError(f"{path}: this is no answer of a node")
+    return content
+
+
+def order(path: Path, name: str, body: Mapping[str, object], key: str) -> dict[str, Any]:
+    """
+    Have the node at a control socket do something.
+
+    @param name: what.
+    @param body: with what.
+    @param key: what its answer has in it.
+    @return: its answer.
+    @raise NodeError: there is none, or it refuses.
+    """
+    ask(path, "nodes")  # says in plain words when no node is there, or it may not be asked
+    connection = UnixConnection(path)
+    try:
+        connection.request(
+            "POST", f"/{name}", json.dumps(body), {"Content-Type": "application/json"}
+        )
+        response = connection.getresponse()
+        content = json.load(response)
+    except (OSError, HTTPException, ValueError) as error:
+        raise NodeError(f"{path}: no answer: {type(error).__name__}") from None
+    finally:
+        connection.close()
+    known = content if isinstance(content, dict) else {}
+    if response.status != 200:
+        raise NodeError(str(known.get("error", response.reason)))
+    if not isinstance(known.get(key), dict):
         raise NodeError(f"{path}: this is no answer of a node")
     return known
 
@@ -114,9 +149,13 @@ class AskOptions(usage.Options):
     What all commands that ask a node have in common.
 
     @cvar resource: what is asked for.
+    @cvar key: what an answer has in it; the same when L{None}, anything when empty.
+    @cvar statuses: those of answers.
     """
 
     resource: ClassVar[str]
+    key: ClassVar[str | None] = None
+    statuses: ClassVar[tuple[int, ...]] = (200,)
     optParameters = [
         ["socket", "s", None, "the node's control socket"],
         ["config", "c", None, "the node's configuration file, which names the socket"],
@@ -128,11 +167,18 @@ class AskOptions(usage.Options):
         Ask and print.
         """
         try:
-            content = ask(findSocket(self["socket"], self["config"]), self.resource)
+            path = findSocket(self["socket"], self["config"])
+            content = ask(path, self.resource, self.key, self.statuses)
         except NodeError as error:
             print(f"bmffctl: {error}", file=sys.stderr)
             return 1
         print(json.dumps(content, indent=2) if self["json"] else self.show(content))
+        return self.code(content)
+
+    def code(self, content: Any) -> int:
+        """
+        The exit code for an answer.
+        """
         return 0
 
     def show(self, content: Any) -> str:

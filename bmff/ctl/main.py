@@ -16,8 +16,10 @@ from bmff.ctl.certificate import CertificateOptions
 from bmff.ctl.check import CheckOptions
 from bmff.ctl.counters import CountersOptions
 from bmff.ctl.decrypt import DecryptOptions
+from bmff.ctl.heard import LastHeardOptions, TalkgroupsOptions
 from bmff.ctl.hotspot import HotspotOptions
 from bmff.ctl.impair import ImpairOptions
+from bmff.ctl.importing.options import ImportOptions
 from bmff.ctl.instances.options import InstanceOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
@@ -25,6 +27,26 @@ from bmff.ctl.node import NodeOptions
 from bmff.ctl.override import OverrideOptions
 from bmff.ctl.overrides import OverridesOptions
 from bmff.ctl.path import PathOptions
+from bmff.ctl.peer import PeerOptions
+from bmff.ctl.state import (
+    ClusterOptions,
+    HealthOptions,
+    OrdersOptions,
+    StatusOptions,
+    SystemOptions,
+)
+from bmff.ctl.subscription import SubscriptionOptions
+from bmff.ctl.token import TokenOptions
+from bmff.ctl.verbs import (
+    BanOptions,
+    DisconnectOptions,
+    DrainOptions,
+    DropOptions,
+    MessageOptions,
+    StaticOptions,
+    UnbanOptions,
+    UndrainOptions,
+)
 from bmff.errors import ConfigurationError
 
 
@@ -57,12 +79,36 @@ class Options(usage.Options):
         ("overrides", None, OverridesOptions, "List what a running node makes of the overrides."),
         ("override", None, OverrideOptions, "List, set or remove overrides in the registry."),
         ("node", None, NodeOptions, "List, add or remove nodes in the registry."),
+        ("peer", None, PeerOptions, "Set or ban single hotspots in the registry."),
+        (
+            "subscription",
+            None,
+            SubscriptionOptions,
+            "Give single hotspots talkgroups in the registry.",
+        ),
         ("counters", None, CountersOptions, "List what a running node carried and dropped."),
+        ("health", None, HealthOptions, "Say how the parts of a running node do."),
+        ("status", None, StatusOptions, "Show a running node in numbers."),
+        ("system", None, SystemOptions, "Show the host and the process of a running node."),
+        ("cluster", None, ClusterOptions, "List the nodes that a running node reaches."),
+        ("lastheard", None, LastHeardOptions, "List who was heard last by a running node."),
+        ("talkgroups", None, TalkgroupsOptions, "List who hears what at a running node."),
+        ("drain", None, DrainOptions, "Empty a running node, gently."),
+        ("undrain", None, UndrainOptions, "Let hotspots log in again to such a node."),
+        ("disconnect", None, DisconnectOptions, "Say good-bye to a hotspot, which may come back."),
+        ("ban", None, BanOptions, "Say good-bye to a hotspot, which may not come back."),
+        ("unban", None, UnbanOptions, "Let a hotspot in again that was banned by hand."),
+        ("static", None, StaticOptions, "Set what a hotspot hears always."),
+        ("drop", None, DropOptions, "End a call."),
+        ("message", None, MessageOptions, "Send a text message to a radio or a talkgroup."),
+        ("orders", None, OrdersOptions, "List what was ordered by hand."),
         ("keygen", None, KeygenOptions, "Print a new key for links."),
         ("key", None, KeyOptions, "Add, use, remove or rotate the keys of links."),
+        ("token", None, TokenOptions, "Add, list or remove the tokens of the HTTP API."),
         ("certificate", None, CertificateOptions, "Make or show a node's certificate for TLS."),
         ("decrypt", None, DecryptOptions, "Open the packets of links in a capture, for Wireshark."),
         ("instance", None, InstanceOptions, "Add, remove or list the nodes of this host."),
+        ("import", None, ImportOptions, "Turn the configuration of hblink3 or FreeDMR into ours."),
         ("hotspot", None, HotspotOptions, "Be a hotspot: log in, call, listen, report."),
         ("impair", None, ImpairOptions, "Be a bad path: carry datagrams, and lose and delay some."),
     ]

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import json
 import sys
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from twisted.python import usage
 
 from bmff.ctl.anyorder import AnyOrderOptions
-from bmff.ctl.ask import NodeError, UnixConnection, ask, findSocket
+from bmff.ctl.ask import NodeError, findSocket, order
 
 AUTO = "auto"
 
@@ -82,20 +81,4 @@ def steer(path: Path, node: int, transport: str) -> dict[str, Any]:
     @return: its answer.
     @raise NodeError: there is none, or it refuses.
     """
-    ask(path, "nodes")  # says in plain words when no node is there, or it may not be asked
-    connection = UnixConnection(path)
-    order = json.dumps({"node": node, "transport": transport})
-    try:
-        connection.request("POST", "/path", order, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        content = json.load(response)
-    except (OSError, HTTPException, ValueError) as error:
-        raise NodeError(f"{path}: no answer: {type(error).__name__}") from None
-    finally:
-        connection.close()
-    known = content if isinstance(content, dict) else {}
-    if response.status != 200:
-        raise NodeError(str(known.get("error", response.reason)))
-    if not isinstance(known.get("path"), dict):
-        raise NodeError(f"{path}: this is no answer of a node")
-    return known
+    return order(path, "path", {"node": node, "transport": transport}, "path")

@@ -282,17 +282,16 @@ class FastForward:
         if link.path is not best.path:
             link.usePath(best.path)
             self._keeper.pathChanged(link, best.path)
-        for one in mine:
-            if one not in kept.values():
-                one.close("the other end's connection stays")
-        for one in (best, *others[:1]):
+        needed = (best, *others[:1])
+        for one in needed:
             one.needless = inf
         if self.nodeID < link.node:  # one end decides, so that two do not close each other's
             now = self.now()
-            for one in others[1:]:
-                assert one.path is not None
-                # What is on its way there is still to be read.
-                one.needless = min(one.needless, now + LEFT + 2 * one.path.roundTrip)
+            for one in mine:
+                if one not in needed and one.path is not None:
+                    # What is on its way there is still to be read: the other end may have used it
+                    # for a moment, as it knew of no other.
+                    one.needless = min(one.needless, now + LEFT + 2 * one.path.roundTrip)
 
     def reconsider(self, node: int) -> None:
         """

@@ -332,13 +332,18 @@ class HomeBrew:
         self._turn.ended()
         self._loginAlarm.rearm()
 
-    def reviewAccess(self) -> None:
+    def reviewAccess(self, concerned: Callable[[int], bool] = lambda peerID: True) -> None:
         """
         The access rules have changed: those leave who may no longer be here, the rest gets its
         settings anew.
+
+        @param concerned: whether they have changed for a peer, by its ID; for everybody when not
+            given, which takes long where there are many.
         """
         now = self._clock.seconds()
         for session in self.master:
+            if not concerned(session.peerID):
+                continue
             reason = self._access.refusal(session.peerID)
             if reason is None and self.master.passphraseChanged(session):
                 reason = "its password has changed"

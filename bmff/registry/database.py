@@ -10,16 +10,25 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
 
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, NodeRow, OverrideRow
-from bmff.registry.rows import NODES, OVERRIDES, Row, Transports, usable
+from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
+from bmff.registry.rows import (
+    NODES,
+    OVERRIDES,
+    PEERS,
+    SUBSCRIPTIONS,
+    Row,
+    Transports,
+    keyOf,
+    refusal,
+)
 
 BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another process that writes
 WAL_PAUSE: Final = 0.01  # seconds between two attempts to be alone with the file
@@ -44,13 +53,57 @@ STEPS: Final = (
         """,
     ),
     ("ALTER TABLE Nodes ADD COLUMN fingerprint TEXT DEFAULT ''",),
+    (
+        """
+        CREATE TABLE Peers (
+            peer INTEGER PRIMARY KEY, secret TEXT, banned, single, timeout, options
+        )
+        """,
+        """
+        CREATE TABLE Subscriptions (
+            peer INTEGER, slot INTEGER, talkgroup INTEGER, PRIMARY KEY (peer, slot, talkgroup)
+        )
+        """,
+        # How often each of them was written to, as there may be many thousands of rows in them,
+        # and the nodes' own are written every few seconds.
+        "CREATE TABLE Writes (name TEXT PRIMARY KEY, number INTEGER)",
+        "INSERT INTO Writes VALUES ('Peers', 0), ('Subscriptions', 0)",
+        *(
+            f"CREATE TRIGGER {name}{event} AFTER {event} ON {name}"
+            f" BEGIN UPDATE Writes SET number = number + 1 WHERE name = '{name}'; END"
+            for name in ("Peers", "Subscriptions")
+            for event in ("Insert", "Update", "Delete")
+        ),
+    ),
 )
 VERSION: Final = len(STEPS)
 
-_NAMES: Final = {NODES: "Nodes", OVERRIDES: "OverriddenNodes"}
+_NAMES: Final = {
+    NODES: "Nodes",
+    OVERRIDES: "OverriddenNodes",
+    PEERS: "Peers",
+    SUBSCRIPTIONS: "Subscriptions",
+}
+_COLUMNS: Final = {
+    NODES: ("node", "address", "port", "boot", "pid", "seen", "fingerprint"),
+    OVERRIDES: ("node", "key", "transport", "address", "port"),
+    PEERS: ("peer", "secret", "banned", "single", "timeout", "options"),
+    SUBSCRIPTIONS: ("peer", "slot", "talkgroup"),
+}
+_KEYS: Final = {table: names[:1] for table, names in _COLUMNS.items()} | {
+    SUBSCRIPTIONS: _COLUMNS[SUBSCRIPTIONS]
+}
 _SELECT: Final = {
-    NODES: "SELECT node, address, port, boot, pid, seen, fingerprint FROM Nodes ORDER BY node",
-    OVERRIDES: "SELECT node, key, transport, address, port FROM OverriddenNodes ORDER BY node",
+    table: f"SELECT {', '.join(names)} FROM {_NAMES[table]} ORDER BY {', '.join(_KEYS[table])}"
+    for table, names in _COLUMNS.items()
+}
+_REPLACE: Final = {
+    table: f"REPLACE INTO {_NAMES[table]} VALUES ({', '.join('?' * len(names))})"
+    for table, names in _COLUMNS.items()
+}
+_DELETE: Final = {
+    table: f"DELETE FROM {_NAMES[table]} WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+    for table, names in _KEYS.items()
 }
 
 _BOOT: Final = re.compile(r"[0-9a-f]{1,16}\Z")
@@ -63,13 +116,13 @@ class Change:
     """
     A row to write or to remove.
 
-    @ivar table: C{"nodes"} or C{"overrides"}.
-    @ivar key: its node ID.
+    @ivar table: its name, as in L{bmff.ibmff.IRegistry.watch}.
+    @ivar key: the columns of its key.
     @ivar row: L{None} to remove it.
     """
 
     table: str
-    key: int
+    key: tuple[int, ...]
     row: Row | None
 
 
@@ -78,13 +131,12 @@ class Contents:
     """
     What is in the file at one moment.
 
-    @ivar nodes: the rows by node ID.
-    @ivar overrides: the rows by node ID.
+    @ivar tables: the rows of each table by their keys; the same mapping as before where nothing
+        in it has changed.
     @ivar bad: the rows that cannot be used.
     """
 
-    nodes: dict[int, NodeRow]
-    overrides: dict[int, OverrideRow]
+    tables: Mapping[str, Mapping[Any, Row]]
     bad: tuple[BadRow, ...]
 
 
@@ -134,8 +186,9 @@ class Database:
         self._transports = transports
         self._version: int | None = None
         self._columns: dict[str, list[_Columns]] = {}
-        self._nodes: tuple[dict[int, NodeRow], list[BadRow]]
-        self._overrides: tuple[dict[int, OverrideRow], list[BadRow]]
+        self._writes: dict[str, int] = {}  # how many the columns are made of
+        self._rows: dict[str, tuple[dict[Any, Row], list[BadRow]]] = {}
+        self._made: dict[str, dict[_Columns, Row]] = {}  # of columns that can be used
         self._checkPair(before)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # No descriptor is opened: closing it would let go of the locks that this process may hold
@@ -199,20 +252,10 @@ class Database:
         """
         with self._transaction("IMMEDIATE"):
             for change in changes:
-                match change.row:
-                    case None:
-                        name = _NAMES[change.table]
-                        self._execute(f"DELETE FROM {name} WHERE node = ?", change.key)
-                    case NodeRow(node, address, port, boot, pid, seen, fingerprint):
-                        self._execute(
-                            "REPLACE INTO Nodes VALUES (?, ?, ?, ?, ?, ?, ?)",
-                            *(node, address, port, f"{boot:016x}", pid, seen, fingerprint),
-                        )
-                    case OverrideRow(node, key, transport, address, port):
-                        self._execute(
-                            "REPLACE INTO OverriddenNodes VALUES (?, ?, ?, ?, ?)",
-                            *(node, key, transport, address, port),
-                        )
+                if change.row is None:
+                    self._execute(_DELETE[change.table], *change.key)
+                else:
+                    self._execute(_REPLACE[change.table], *_columnsOf(change.row))
         self._version = None  # which tells only of what other connections have written
 
     def read(self) -> Contents | None:
@@ -223,19 +266,47 @@ class Database:
         if version == self._version:
             return None
         with self._transaction("DEFERRED"):
-            columns = {table: self._execute(text).fetchall() for table, text in _SELECT.items()}
-        self._version = version
+            writes = dict(self._execute("SELECT name, number FROM Writes").fetchall())
+            columns = {table: self._select(table, writes) for table in _SELECT}
+        self._version, self._writes = version, writes
         if columns == self._columns:
             return None
-        if columns[NODES] != self._columns.get(NODES):
-            self._nodes = usable(NODES, ((one, _node(*one)) for one in columns[NODES]))
-        if columns[OVERRIDES] != self._columns.get(OVERRIDES):
-            rows = ((one, OverrideRow(*one)) for one in columns[OVERRIDES])
-            self._overrides = usable(OVERRIDES, rows, self._transports)
+        for table, rows in columns.items():
+            if rows != self._columns.get(table):
+                self._take(table, rows)
         self._columns = columns
-        nodes, badNodes = self._nodes
-        overrides, badOverrides = self._overrides
-        return Contents(nodes, overrides, (*badNodes, *badOverrides))
+        bad = tuple(row for _, rows in self._rows.values() for row in rows)
+        return Contents({table: used for table, (used, _) in self._rows.items()}, bad)
+
+    def _select(self, table: str, writes: Mapping[str, int]) -> list[_Columns]:
+        """
+        What is in a table.
+
+        @param writes: how often tables were written to; those that are not there are looked at.
+        """
+        number = writes.get(_NAMES[table])
+        if number is not None and number == self._writes.get(_NAMES[table]):
+            return self._columns[table]
+        return self._execute(_SELECT[table]).fetchall()
+
+    def _take(self, table: str, columns: list[_Columns]) -> None:
+        """
+        Make rows of columns. Those that were there before are the same objects, so that nobody has
+        to compare what is in them.
+        """
+        before = self._made.get(table, {})
+        made: dict[_Columns, Row] = {}
+        bad = []
+        for one in columns:
+            row = before.get(one)
+            if row is None:
+                row = _MAKERS[table](*one)
+                if refused := refusal(one, row, self._transports):
+                    bad.append(refused)
+                    continue
+            made[one] = row
+        self._made[table] = made
+        self._rows[table] = {keyOf(row): row for row in made.values()}, bad
 
     def _execute(self, text: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(text, values)
@@ -340,10 +411,38 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def _columnsOf(row: Row) -> _Columns:
+    if isinstance(row, NodeRow):
+        # The boot ID is kept as text in hex, as SQLite's whole numbers have a sign.
+        row = replace(row, boot=f"{row.boot:016x}")  # type: ignore[arg-type]
+    return astuple(row)
+
+
 def _node(
     node: int, address: str, port: int, boot: Any, pid: int, seen: float, fingerprint: str
 ) -> NodeRow:
-    # The boot ID is kept as text in hex, as SQLite's whole numbers have a sign.
     hexadecimal = isinstance(boot, str) and _BOOT.match(boot)
     number = int(boot, 16) if hexadecimal else boot
     return NodeRow(node, address, port, number, pid, seen, fingerprint)
+
+
+def _peer(
+    peer: int, secret: str | None, banned: Any, single: Any, timeout: float | None, options: Any
+) -> PeerRow:
+    return PeerRow(peer, secret, _flag(banned), _flag(single), timeout, _flag(options))
+
+
+def _flag(value: Any) -> Any:
+    """
+    What SQLite, which has no type for it, writes as 1 or 0.
+    """
+    return bool(value) if type(value) is int and value in (0, 1) else value
+
+
+# What is made of columns, whatever is in them.
+_MAKERS: Final[Mapping[str, Callable[..., Row]]] = {
+    NODES: _node,
+    OVERRIDES: OverrideRow,
+    PEERS: _peer,
+    SUBSCRIPTIONS: SubscriptionRow,
+}

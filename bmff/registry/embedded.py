@@ -23,12 +23,14 @@ from bmff.ibmff import (
     IRegistry,
     NodeRow,
     OverrideRow,
+    PeerRow,
     RegistrySettings,
     RegistryUnavailable,
+    SubscriptionRow,
 )
 from bmff.registry.database import Change, Contents
 from bmff.registry.databasethread import DatabaseThread, ThreadedReactor
-from bmff.registry.rows import TABLES, Rows, Transports, mistakesIn, tableOf
+from bmff.registry.rows import Key, Row, Rows, Transports, checkKey, keyOf, mistakesIn, tableOf
 
 _NOT_STARTED: Final = "it is not started"
 _STOPPED: Final = "it is stopped"
@@ -86,6 +88,20 @@ class EmbeddedRegistry:
         return self._rows.overrides
 
     @property
+    def peers(self) -> Mapping[int, PeerRow]:
+        """
+        What is said of hotspots and repeaters, by their IDs.
+        """
+        return self._rows.peers
+
+    @property
+    def subscriptions(self) -> Mapping[tuple[int, int, int], SubscriptionRow]:
+        """
+        What is always sent to them, by (peer's ID, slot, talkgroup).
+        """
+        return self._rows.subscriptions
+
+    @property
     def badRows(self) -> tuple[BadRow, ...]:
         """
         The rows in the file that cannot be used.
@@ -129,23 +145,20 @@ class EmbeddedRegistry:
         """
         return self._rows.watch(watcher)
 
-    def put(self, row: NodeRow | OverrideRow) -> Deferred[None]:
+    def put(self, row: Row) -> Deferred[None]:
         """
         Write a row, in place of one with the same key.
         """
         if mistakes := mistakesIn(row, self._transports):
             return fail(ConfigurationError(mistakes))
-        return self._write(Change(tableOf(row), row.node, row))
+        table = tableOf(row)
+        return self._write(Change(table, checkKey(table, keyOf(row)), row))
 
-    def remove(self, table: str, key: int) -> Deferred[None]:
+    def remove(self, table: str, key: Key) -> Deferred[None]:
         """
         Take a row away, if there is one.
         """
-        if table not in TABLES:
-            raise ValueError(f"a registry has no table {table!r}")
-        if key.bit_length() > 63:
-            raise ValueError(f"no row has the key {key}")  # nor has SQLite such a number
-        return self._write(Change(table, key, None))
+        return self._write(Change(table, checkKey(table, key), None))
 
     def _write(self, change: Change) -> Deferred[None]:
         if self._thread is None or self._stopping:
@@ -162,7 +175,7 @@ class EmbeddedRegistry:
             self.available, self.reason = True, ""
         self._current = now
         if contents is not None:
-            self._rows.replace(contents.nodes, contents.overrides, contents.bad)
+            self._rows.replace(contents.tables, contents.bad)
 
     def contentsUnchanged(self, now: float) -> None:
         """

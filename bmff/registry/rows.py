@@ -1,14 +1,14 @@
 """
 The rows of a registry in memory: which can be used, who is told when they change.
 
-The tables are those of the registry that BrandMeister describes: Nodes, and OverriddenNodes with
-node ID, key id, transport type, address and port.
+The tables are those of the registry that BrandMeister describes: Nodes, OverriddenNodes with node
+ID, key id, transport type, address and port, Peers, and Subscriptions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from math import inf
 from types import MappingProxyType
@@ -16,14 +16,20 @@ from typing import Any, Final, TypeAlias
 
 from twisted.logger import Logger
 
+from bmff.dmr.numbers import ALL_CALL, SERVICES
 from bmff.errors import Mistake
-from bmff.ibmff import BadRow, NodeRow, OverrideRow
+from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
 
 NODES: Final = "nodes"
 OVERRIDES: Final = "overrides"
-TABLES: Final = (NODES, OVERRIDES)
+PEERS: Final = "peers"
+SUBSCRIPTIONS: Final = "subscriptions"
+TABLES: Final = (NODES, OVERRIDES, PEERS, SUBSCRIPTIONS)
 
 LARGEST_NODE: Final = 9_999_999  # MCC and number, up to 7 digits
+LARGEST_PEER: Final = 0xFFFF_FFFF  # IDs of hotspots have 32 bits
+LARGEST_TALKGROUP: Final = ALL_CALL - 1
+LARGEST_TIMEOUT: Final = 86_400  # seconds
 LARGEST_PORT: Final = 0xFFFF
 LARGEST_BOOT: Final = 0xFFFF_FFFF_FFFF_FFFF
 LARGEST_PROCESS: Final = 2**22  # PID_MAX_LIMIT, proc_pid_sys_kernel(5)
@@ -39,15 +45,54 @@ HOST: Final = "host"
 NONE: Final = "none"
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)\Z")
 
-Row: TypeAlias = NodeRow | OverrideRow
+Row: TypeAlias = NodeRow | OverrideRow | PeerRow | SubscriptionRow
+Key: TypeAlias = int | tuple[int, int, int]
 Transports: TypeAlias = Mapping[str, str]  # what the address is, by name
+
+
+_TABLES_OF: Final[Mapping[type, str]] = {
+    NodeRow: NODES,
+    OverrideRow: OVERRIDES,
+    PeerRow: PEERS,
+    SubscriptionRow: SUBSCRIPTIONS,
+}
 
 
 def tableOf(row: Row) -> str:
     """
     The table that a row belongs to.
     """
-    return NODES if isinstance(row, NodeRow) else OVERRIDES
+    return _TABLES_OF[type(row)]
+
+
+def keyOf(row: Row) -> Key:
+    """
+    What a row has in the mapping of its table.
+    """
+    match row:
+        case NodeRow() | OverrideRow():
+            return row.node
+        case PeerRow():
+            return row.peer
+        case SubscriptionRow():
+            return row.peer, row.slot, row.talkgroup
+
+
+def checkKey(table: str, key: Key) -> tuple[int, ...]:
+    """
+    The columns of a key, for a table that there is.
+
+    @raise ValueError: there is no such table, or no row of it can have the key.
+    """
+    if table not in TABLES:
+        raise ValueError(f"a registry has no table {table!r}")
+    parts = key if isinstance(key, tuple) else (key,)
+    # Nor does a database have larger numbers.
+    if len(parts) != (3 if table == SUBSCRIPTIONS else 1) or any(
+        type(part) is not int or part.bit_length() > 63 for part in parts
+    ):
+        raise ValueError(f"no row of {table} has the key {key}")
+    return parts
 
 
 def mistakesIn(row: Row, transports: Transports | None = None) -> list[Mistake]:
@@ -56,46 +101,50 @@ def mistakesIn(row: Row, transports: Transports | None = None) -> list[Mistake]:
 
     @param transports: what overrides may name; whatever looks like a name when L{None}.
     """
-    if isinstance(row, NodeRow):
-        return _told(_mistakesInNode(row))
-    # A transport looks at address and port only where they could be an address and a port.
-    return _told(_mistakesInOverride(row)) or _told(_mistakesOfTransport(row, transports))
+    match row:
+        case NodeRow():
+            return _told(_mistakesInNode(row))
+        case PeerRow():
+            return _told(_mistakesInPeer(row))
+        case SubscriptionRow():
+            return _told(_mistakesInSubscription(row))
+        case OverrideRow():
+            # A transport looks at address and port only where they could be such.
+            mistakes = _told(_mistakesInOverride(row))
+            return mistakes or _told(_mistakesOfTransport(row, transports))
 
 
 def _told(said: Iterator[tuple[str, str]]) -> list[Mistake]:
     return [Mistake(field, message) for field, message in said if message]
 
 
-def usable(
-    table: str,
-    rows: Iterable[tuple[object, Row]],
-    transports: Transports | None = None,
-) -> tuple[dict[int, Any], list[BadRow]]:
+def refusal(
+    columns: Sequence[object], row: Row, transports: Transports | None = None
+) -> BadRow | None:
     """
-    The rows that can be used, by node ID, and the others.
+    What an operator is told of a row that cannot be used; L{None} for one that can.
 
-    @param rows: each as it is in the database, and what was made of it.
+    @param columns: as it is in the database.
+    @param row: what was made of it.
+    @param transports: see L{mistakesIn}.
     """
-    used, bad = {}, []
-    for columns, row in rows:
-        if mistakes := mistakesIn(row, transports):
-            bad.append(badRow(table, columns, "; ".join(map(str, mistakes)), row.node))
-        else:
-            used[row.node] = row
-    return used, bad
-
-
-def badRow(table: str, row: object, reason: str, node: object = None) -> BadRow:
-    """
-    What an operator is told of a row that cannot be used.
-
-    @param node: what is there for a node ID.
-    """
-    text = ascii(row)
+    mistakes = mistakesIn(row, transports)
+    if not mistakes:
+        return None
+    if isinstance(row, PeerRow) and row.secret is not None:
+        # Someone may have put a password in the place of its id.
+        columns = (*columns[:1], "...", *columns[2:])
+    text = ascii(columns)
     if len(text) > LONGEST_SHOWN:
         text = text[:LONGEST_SHOWN] + "..."
-    known = type(node) is int and 1 <= node <= LARGEST_NODE
-    return BadRow(table, text, reason, node if known else None)  # type: ignore[arg-type]
+    reason = "; ".join(map(str, mistakes))
+    if isinstance(row, NodeRow | OverrideRow):
+        return BadRow(tableOf(row), text, reason, node=_known(row.node, LARGEST_NODE))
+    return BadRow(tableOf(row), text, reason, peer=_known(row.peer, LARGEST_PEER))
+
+
+def _known(value: object, last: int) -> int | None:
+    return value if type(value) is int and 1 <= value <= last else None
 
 
 def _mistakesInNode(row: NodeRow) -> Iterator[tuple[str, str]]:
@@ -123,6 +172,29 @@ def _mistakesInOverride(row: OverrideRow) -> Iterator[tuple[str, str]]:
     )
     yield "address", _text(row.address)
     yield "port", _number(row.port, 0, LARGEST_PORT)
+
+
+def _mistakesInPeer(row: PeerRow) -> Iterator[tuple[str, str]]:
+    yield "peer", _number(row.peer, 1, LARGEST_PEER)
+    if row.secret is not None:
+        named = isinstance(row.secret, str) and row.secret.strip() and not _text(row.secret)
+        yield "secret", "" if named else "is no id of a password in the secrets file"
+    yield "banned", _flag(row.banned)
+    yield "single", _flag(row.single)
+    if row.timeout is not None:
+        fits = type(row.timeout) in (int, float) and 0 <= row.timeout <= LARGEST_TIMEOUT
+        wrong = f"{_shown(row.timeout)} is no time, 0 to {LARGEST_TIMEOUT} seconds"
+        yield "timeout", "" if fits else wrong
+    yield "options", _flag(row.options)
+
+
+def _mistakesInSubscription(row: SubscriptionRow) -> Iterator[tuple[str, str]]:
+    yield "peer", _number(row.peer, 1, LARGEST_PEER)
+    yield "slot", _number(row.slot, 1, 2)
+    wrong = _number(row.talkgroup, 1, LARGEST_TALKGROUP)
+    if not wrong and row.talkgroup in SERVICES:
+        wrong = f"{row.talkgroup} is reserved for services and cannot be a static talkgroup"
+    yield "talkgroup", wrong
 
 
 def _mistakesOfTransport(
@@ -164,6 +236,11 @@ def _number(value: object, first: int, last: int) -> str:
     return "" if first <= value <= last else f"{_shown(value)} is not in {first} to {last}"
 
 
+def _flag(value: object) -> str:
+    known = value is None or type(value) is bool
+    return "" if known else f"{_shown(value)} is neither true nor false"
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         return f"{_shown(value)} is no text"
@@ -185,11 +262,15 @@ class Rows:
 
     @ivar nodes: L{NodeRow}s by node ID.
     @ivar overrides: L{OverrideRow}s by node ID.
+    @ivar peers: L{PeerRow}s by the peer's ID.
+    @ivar subscriptions: L{SubscriptionRow}s by (peer's ID, slot, talkgroup).
     @ivar badRows: what is in the database and cannot be used.
     """
 
     nodes: Mapping[int, NodeRow]
     overrides: Mapping[int, OverrideRow]
+    peers: Mapping[int, PeerRow]
+    subscriptions: Mapping[tuple[int, int, int], SubscriptionRow]
     badRows: tuple[BadRow, ...]
 
     _log = Logger()
@@ -197,7 +278,10 @@ class Rows:
     def __init__(self) -> None:
         self.nodes = MappingProxyType({})
         self.overrides = MappingProxyType({})
+        self.peers = MappingProxyType({})
+        self.subscriptions = MappingProxyType({})
         self.badRows = ()
+        self._given: Mapping[str, Mapping[Any, Row]] = {}
         self._watchers: dict[object, Callable[[str], object]] = {}
 
     def watch(self, watcher: Callable[[str], object]) -> Callable[[], None]:
@@ -215,35 +299,45 @@ class Rows:
 
         return end
 
-    def replace(
-        self,
-        nodes: Mapping[int, NodeRow],
-        overrides: Mapping[int, OverrideRow],
-        bad: Sequence[BadRow],
-    ) -> None:
+    def replace(self, tables: Mapping[str, Mapping[Any, Any]], bad: Sequence[BadRow]) -> None:
         """
-        Take all rows as they are now. Watchers are told only of a table that differs, when both are
+        Take all rows as they are now. Watchers are told only of a table that differs, when all are
         in place. Each row that cannot be used is logged when it was not there before.
 
         An override that cannot be used any more leaves the one that was there before, so that
-        the link stays where it is.
+        the link stays where it is; what is said of a peer does too, so that no slip lifts a ban.
+
+        @param tables: the rows of each table by their keys, never to be changed again; where a
+            mapping is the one that was given before nothing is compared.
         """
         self._replaceBad(tuple(bad))
-        spoilt = {one.node for one in bad if one.table == OVERRIDES} - overrides.keys()
-        kept = {node: row for node, row in self.overrides.items() if node in spoilt}
-        overrides = {**overrides, **kept}
+        given, self._given = self._given, dict(tables)
         changed = []
-        if nodes != self.nodes:
-            self.nodes = MappingProxyType(dict(nodes))
-            changed.append(NODES)
-        if overrides != self.overrides:
-            self.overrides = MappingProxyType(overrides)
-            changed.append(OVERRIDES)
+        for table, rows in tables.items():
+            if rows is given.get(table):
+                continue
+            before = getattr(self, table)
+            kept = self._kept(table, rows, before)
+            now = {**rows, **kept} if kept else rows
+            if now != before:
+                setattr(self, table, MappingProxyType(now))
+                changed.append(table)
         for table in changed:
             for token, watcher in list(self._watchers.items()):
                 if token in self._watchers:  # else one that was told before has ended it
                     with self._log.failuresHandled("a watcher of {table} failed", table=table):
                         watcher(table)
+
+    def _kept(
+        self, table: str, rows: Mapping[Any, Row], before: Mapping[Any, Row]
+    ) -> dict[Any, Row]:
+        """
+        The rows of before that stay in the place of such as cannot be used.
+        """
+        if table not in (OVERRIDES, PEERS):
+            return {}
+        spoilt = {one.node or one.peer for one in self.badRows if one.table == table}
+        return {key: before[key] for key in spoilt & before.keys() - rows.keys()}
 
     def _replaceBad(self, bad: tuple[BadRow, ...]) -> None:
         for row in bad:

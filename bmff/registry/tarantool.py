@@ -25,8 +25,10 @@ from bmff.ibmff import (
     IRegistry,
     NodeRow,
     OverrideRow,
+    PeerRow,
     RegistrySettings,
     RegistryUnavailable,
+    SubscriptionRow,
 )
 from bmff.protocols.tarantool import (
     Limits,
@@ -37,7 +39,7 @@ from bmff.protocols.tarantool import (
     TarantoolError,
     UnknownName,
 )
-from bmff.registry.rows import TABLES, Rows, mistakesIn, tableOf
+from bmff.registry.rows import Key, Row, Rows, checkKey, keyOf, mistakesIn, tableOf
 from bmff.registry.tarantoolrows import SPACES, TarantoolRows, columnsOf
 
 POLL: Final = 0.5  # seconds that the server may wait for a change; then the rows are current
@@ -118,15 +120,15 @@ class _Write:
     """
     A row to write or to remove.
 
-    @ivar table: C{"nodes"} or C{"overrides"}.
-    @ivar key: its node ID.
+    @ivar table: its name, as in L{IRegistry.watch}.
+    @ivar key: the columns of its key.
     @ivar row: L{None} to remove it.
     @ivar done: fires when it is done and in the mapping.
     """
 
     table: str
-    key: int
-    row: NodeRow | OverrideRow | None
+    key: tuple[int, ...]
+    row: Row | None
     done: Deferred[None]
 
 
@@ -188,6 +190,20 @@ class TarantoolRegistry:
         How to reach nodes, by node ID.
         """
         return self._rows.overrides
+
+    @property
+    def peers(self) -> Mapping[int, PeerRow]:
+        """
+        What is said of hotspots and repeaters, by their IDs.
+        """
+        return self._rows.peers
+
+    @property
+    def subscriptions(self) -> Mapping[tuple[int, int, int], SubscriptionRow]:
+        """
+        What is always sent to them, by (peer's ID, slot, talkgroup).
+        """
+        return self._rows.subscriptions
 
     @property
     def badRows(self) -> tuple[BadRow, ...]:
@@ -468,30 +484,27 @@ class TarantoolRegistry:
             self._said = False
             self.available, self.reason = True, ""
         contents = self._contents
-        self._rows.replace(contents.nodes, contents.overrides, contents.bad)
+        self._rows.replace(contents.tables, contents.bad)
         self._fireStarted()
 
     # Writing.
 
-    def put(self, row: NodeRow | OverrideRow) -> Deferred[None]:
+    def put(self, row: Row) -> Deferred[None]:
         """
         Write a row, in place of one with the same key.
         """
         if mistakes := mistakesIn(row, self._settings.transports):
             return fail(ConfigurationError(mistakes))
-        return self._write(tableOf(row), row.node, row)
+        table = tableOf(row)
+        return self._write(table, checkKey(table, keyOf(row)), row)
 
-    def remove(self, table: str, key: int) -> Deferred[None]:
+    def remove(self, table: str, key: Key) -> Deferred[None]:
         """
         Take a row away, if there is one.
         """
-        if table not in TABLES:
-            raise ValueError(f"a registry has no table {table!r}")
-        if key.bit_length() > 63:
-            raise ValueError(f"no row has the key {key}")
-        return self._write(table, key, None)
+        return self._write(table, checkKey(table, key), None)
 
-    def _write(self, table: str, key: int, row: NodeRow | OverrideRow | None) -> Deferred[None]:
+    def _write(self, table: str, key: tuple[int, ...], row: Row | None) -> Deferred[None]:
         if not self.available:
             return fail(RegistryUnavailable(self.reason))
         write = _Write(table, key, row, Deferred())
@@ -546,8 +559,8 @@ class TarantoolRegistry:
         try:
             if write.row is not None:
                 await server.replace(space, columnsOf(write.row), limit=WRITE_LIMIT)
-            elif write.key >= 0:  # there is no other
-                await server.delete(space, [write.key], limit=WRITE_LIMIT)
+            elif min(write.key) >= 0:  # there is no other
+                await server.delete(space, list(write.key), limit=WRITE_LIMIT)
         except TarantoolError as error:
             raise self._refusal(error, space) from None
         except _FAILURES as error:

@@ -5,60 +5,88 @@ C{etc/tarantool/registry.lua} gives them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from typing import Any, Final
 
 from bmff.errors import ProtocolError
-from bmff.ibmff import BadRow, NodeRow, OverrideRow
-from bmff.registry.rows import NODES, OVERRIDES, Row, Transports, usable
+from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
+from bmff.registry.rows import (
+    NODES,
+    OVERRIDES,
+    PEERS,
+    SUBSCRIPTIONS,
+    TABLES,
+    Row,
+    Transports,
+    refusal,
+)
 
 # A space has the name that BrandMeister's public description gives it.
-SPACES: Final = {NODES: "Nodes", OVERRIDES: "OverriddenNodes"}
+SPACES: Final = {
+    NODES: "Nodes",
+    OVERRIDES: "OverriddenNodes",
+    PEERS: "Peers",
+    SUBSCRIPTIONS: "Subscriptions",
+}
 _TABLES: Final = {space: table for table, space in SPACES.items()}
-_NODE_COLUMNS: Final = 7  # and the stamps after them
-_OVERRIDE_COLUMNS: Final = 5
+# What is made of a row, and of how many columns; the stamps follow them.
+_MAKERS: Final[Mapping[str, tuple[Callable[..., Row], int]]] = {
+    NODES: (NodeRow, 7),
+    OVERRIDES: (OverrideRow, 5),
+    PEERS: (PeerRow, 6),
+    SUBSCRIPTIONS: (SubscriptionRow, 3),
+}
+_KEY_COLUMNS: Final = dict.fromkeys(TABLES, 1) | {SUBSCRIPTIONS: 3}
 
 
 def columnsOf(row: Row) -> list[Any]:
     """
     A row as it is written; the server sets the stamps.
     """
-    if isinstance(row, OverrideRow):
-        return [row.node, row.key, row.transport, row.address, row.port]
-    fingerprint = row.fingerprint or None
-    return [row.node, row.address, row.port, row.boot, row.pid, row.seen, fingerprint]
+    if isinstance(row, NodeRow):
+        fingerprint = row.fingerprint or None
+        return [row.node, row.address, row.port, row.boot, row.pid, row.seen, fingerprint]
+    return list(astuple(row))
 
 
 def rowOf(table: str, columns: list[Any]) -> Row:
     """
     What columns say, whatever is in them; what is missing is L{None}.
     """
-    if table == OVERRIDES:
-        return OverrideRow(*_padded(columns, _OVERRIDE_COLUMNS))
-    values = _padded(columns, _NODE_COLUMNS)
-    if values[-1] is None:
+    make, count = _MAKERS[table]
+    values = [*columns, *[None] * count][:count]
+    if table == NODES and values[-1] is None:
         values[-1] = ""  # the fingerprint
-    return NodeRow(*values)
+    return make(*values)
 
 
-def _padded(columns: list[Any], count: int) -> list[Any]:
-    return [*columns, *[None] * count][:count]
+def _keyOf(table: str, columns: list[Any]) -> Any:
+    """
+    What a row has in its mapping, by the columns of its key.
+
+    @raise ProtocolError: nothing can have that.
+    """
+    count = _KEY_COLUMNS[table]
+    key = tuple(columns[:count])
+    if len(key) < count or any(isinstance(part, list | dict) for part in key):
+        raise ProtocolError("no row of a registry")
+    return key if count > 1 else key[0]
 
 
 class TarantoolRows:
     """
     What the server has said of its spaces until now.
 
-    @ivar nodes: the rows that can be used, by node ID.
-    @ivar overrides: the same.
+    @ivar tables: the rows of each table that can be used, by their keys. A mapping is never
+        changed, but replaced.
     """
 
     def __init__(self, transports: Transports | None = None) -> None:
         """
         @param transports: what overrides may name, see L{bmff.registry.rows.mistakesIn}.
         """
-        self.nodes: dict[int, NodeRow] = {}
-        self.overrides: dict[int, OverrideRow] = {}
+        self.tables: dict[str, dict[Any, Any]] = {table: {} for table in TABLES}
         self._bad: dict[tuple[str, object], BadRow] = {}
         self._transports = transports
 
@@ -74,18 +102,19 @@ class TarantoolRows:
         Take everything anew.
 
         @param spaces: the rows by space, as C{read_rows} answers.
-        @raise ProtocolError: that is something else.
+        @raise ProtocolError: that is something else; nothing was taken.
         """
         if not isinstance(spaces, Mapping):
             raise ProtocolError("no rows of a registry")
         found = [(table, spaces.get(space)) for table, space in SPACES.items()]
-        for _, rows in found:
+        changes = []
+        for table, rows in found:
             if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
                 raise ProtocolError("no rows of a registry")
-        self.nodes, self.overrides, self._bad = {}, {}, {}
-        for table, rows in found:
-            for columns in rows or ():
-                self._take(table, columns[0] if columns else None, columns)
+            changes += [(table, _keyOf(table, columns), columns) for columns in rows]
+        self.tables, self._bad = {table: {} for table in TABLES}, {}
+        for table, key, columns in changes:
+            self._take(table, key, columns)
 
     def change(self, changes: list[Any]) -> None:
         """
@@ -93,26 +122,31 @@ class TarantoolRows:
 
         @param changes: each space, key and the row, L{None} where it is gone, as C{wait_changes}
             answers; spaces of other tables are passed over.
-        @raise ProtocolError: that is something else.
+        @raise ProtocolError: that is something else; nothing was taken.
         """
+        found = []
         for one in changes:
             if not isinstance(one, list) or len(one) != 3:
                 raise ProtocolError("no change of a registry")
             space, key, columns = one
-            if not isinstance(key, list) or not key or not isinstance(columns, list | None):
+            if not isinstance(key, list) or not isinstance(columns, list | None):
                 raise ProtocolError("no change of a registry")
             if isinstance(space, str) and space in _TABLES:
-                self._take(_TABLES[space], key[0], columns)
+                table = _TABLES[space]
+                found.append((table, _keyOf(table, key), columns))
+        for table in {table for table, _, _ in found}:
+            self.tables[table] = dict(self.tables[table])
+        for table, key, columns in found:
+            self._take(table, key, columns)
 
     def _take(self, table: str, key: Any, columns: list[Any] | None) -> None:
-        rows: dict[int, Any] = self.nodes if table == NODES else self.overrides
-        if isinstance(key, list | dict):
-            raise ProtocolError("no row of a registry")
-        rows.pop(key, None)
+        self.tables[table].pop(key, None)
         self._bad.pop((table, key), None)
         if columns is None:
             return
-        used, bad = usable(table, [(columns, rowOf(table, columns))], self._transports)
-        rows.update(used)
-        for row in bad:
-            self._bad[table, key] = row
+        row = rowOf(table, columns)
+        refused = refusal(columns, row, self._transports)
+        if refused is None:
+            self.tables[table][key] = row
+        else:
+            self._bad[table, key] = refused

@@ -323,6 +323,7 @@ class Call:
     @ivar open: whether it holds its slots; a data call lets go of them between transmissions.
     @ivar ended: whether it is over.
     @ivar limit: seconds that it may last.
+    @ivar looksAt: when it is looked at whether something of it is due, monotonic seconds.
     @ivar routed: whether it goes to those who hear its destination.
     @ivar service: what takes it in place of listeners, if anything does.
     @ivar relays: where it goes under other numbers as well.
@@ -347,6 +348,7 @@ class Call:
         "late",
         "limit",
         "listeners",
+        "looksAt",
         "lost",
         "network",
         "open",
@@ -382,7 +384,7 @@ class Call:
         self.index = -1
         self.frames = self.lost = self.duplicates = self.late = 0
         self.open = self.ended = False
-        self.limit = inf
+        self.limit = self.looksAt = inf
         self.routed = True
         self.service: Service | None = None
         self.relays: tuple[Relay, ...] = ()

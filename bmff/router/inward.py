@@ -15,7 +15,7 @@ from bmff.router.rewriting import FrameRewriting
 from bmff.router.translation import Form
 from bmff.router.trunk import Trunk
 
-LARGEST: Final = 1024  # streams; the one that was begun first is forgotten
+LARGEST: Final = 64  # streams, more than a peer has at once; the one begun first is forgotten
 _HEADER: Final = DATA_SYNC | VOICE_HEADER
 _END: Final = DATA_SYNC | TERMINATOR
 

@@ -330,7 +330,6 @@ class Router:
                 self.subscriptions.key(call.slot, call.destination, now)
             self.reach.talkgroups.begin(call)
         self._open(call, now)
-        self._watch(call)
         self._publish(
             CallStarted(
                 stream=call.stream,
@@ -398,6 +397,7 @@ class Router:
         if call.slot is not None:
             self._take(call.slot, call, now)
         self.reach.open(call, now)
+        self._watch(call)
 
     def _take(self, own: Slot, call: Call, now: float) -> None:
         """
@@ -449,11 +449,15 @@ class Router:
         """
         silence = ACTIVE if call.data and call.open else SILENCE
         due = min(call.heard + silence, call.started + call.limit)
-        self.deadlines.schedule(due, self._look, call)
+        if due < call.looksAt:
+            call.looksAt = due
+            self.deadlines.schedule(due, self._look, (call, due))
 
-    def _look(self, call: Call, now: float) -> None:
-        if call.ended:
+    def _look(self, subject: tuple[Call, float], now: float) -> None:
+        call, due = subject
+        if call.ended or call.looksAt != due:  # an earlier look has taken the place of this one
             return
+        call.looksAt = inf
         if now >= call.heard + SILENCE:
             self._end(call, "silence", now)
         elif now >= call.started + call.limit:

@@ -17,16 +17,23 @@ from bmff.sections.values import (
     SecretID,
     Target,
     checkHost,
+    checkSocketPath,
     sealed,
 )
 from bmff.toml import Between
 
+_HYPERVISOR: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FINGERPRINT: Final = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 
 
 def checkEnvironment(value: str) -> None:
     if len(value.encode()) > 32:
         raise ValueError("must have 32 bytes at most")
+
+
+def checkHypervisor(value: str) -> None:
+    if value and not _HYPERVISOR.fullmatch(value):
+        raise ValueError("must be a name of letters, digits, dots and dashes, 64 at most")
 
 
 def checkFingerprint(value: str) -> None:
@@ -53,6 +60,10 @@ class FastForward:
     @ivar certificate: the file of this node's certificate for TLS; made when it is not there.
     @ivar privateKey: the file of the certificate's private key.
     @ivar fingerprints: those of other nodes' certificates, before what the registry says.
+    @ivar hypervisor: the name that the nodes of one hypervisor have for it; links may run over
+        vSockets where it is not empty, and do by themselves where both ends have the same.
+    @ivar monitors: sockets of virtual machine monitors on this host (Firecracker, Cloud
+        Hypervisor), whose guests may connect.
     """
 
     certificate: Path
@@ -67,6 +78,8 @@ class FastForward:
     trust: tuple[Annotated[int, Between(0, LARGEST_ID, "as a user ID")], ...] = ()
     keylog: Path | None = None
     tls: bool = False
+    hypervisor: Annotated[str, checkHypervisor] = ""
+    monitors: tuple[Annotated[Path, checkSocketPath], ...] = ()
     fingerprints: Mapping[NodeID, Annotated[str, checkFingerprint]] = attrs.field(
         factory=dict, converter=sealed
     )

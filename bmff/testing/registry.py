@@ -9,14 +9,21 @@ the time: a test waits until something is so, and fails when it is not within L{
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 from zope.interface.verify import verifyObject
 
 from bmff.errors import ConfigurationError
-from bmff.ibmff import IRegistry, NodeRow, OverrideRow, RegistryUnavailable
+from bmff.ibmff import (
+    IRegistry,
+    NodeRow,
+    OverrideRow,
+    PeerRow,
+    RegistryUnavailable,
+    SubscriptionRow,
+)
 
 PATIENCE: Final = 5.0  # seconds
 PROMPT: Final = 1.0  # seconds in which a change reaches everybody
@@ -54,6 +61,7 @@ class RegistryCase:
     addCleanup: Callable[..., Any]
     assertEqual: Callable[..., Any]
     assertFalse: Callable[..., Any]
+    assertIs: Callable[..., Any]
     assertLess: Callable[..., Any]
     assertRaises: Callable[..., Any]
     assertTrue: Callable[..., Any]
@@ -124,6 +132,7 @@ class RegistryContract(RegistryCase):
         """
         registry = self.registry
         self.assertEqual((dict(registry.nodes), dict(registry.overrides)), ({}, {}))
+        self.assertEqual((dict(registry.peers), dict(registry.subscriptions)), ({}, {}))
         self.assertEqual((registry.available, registry.reason), (True, ""))
         self.assertEqual(registry.badRows, ())
         self.assertLess(registry.age, PROMPT)
@@ -152,6 +161,12 @@ class RegistryContract(RegistryCase):
         await self.registry.put(overrideRow(2502))
         self.assertEqual(self.registry.overrides, {2502: overrideRow(2502)})
         self.assertEqual(changes, ["nodes", "overrides"])
+        await self.registry.put(PeerRow(234567801))
+        self.assertEqual(self.registry.peers, {234567801: PeerRow(234567801)})
+        row = SubscriptionRow(234567801, 2, 91)
+        await self.registry.put(row)
+        self.assertEqual(self.registry.subscriptions, {(234567801, 2, 91): row})
+        self.assertEqual(changes, ["nodes", "overrides", "peers", "subscriptions"])
 
     async def test_toldAfterwards(self) -> None:
         """
@@ -171,15 +186,30 @@ class RegistryContract(RegistryCase):
         await self.registry.put(overrideRow(2501, transport="tcp"))
         self.assertEqual(self.registry.overrides, {2501: overrideRow(2501, transport="tcp")})
         self.assertEqual(self.registry.nodes, {2501: nodeRow(2501)})
+        await self.registry.put(PeerRow(2501, banned=True, timeout=60))
+        await self.registry.put(PeerRow(2501, single=False))
+        self.assertEqual(self.registry.peers, {2501: PeerRow(2501, single=False)})
 
     async def test_same(self) -> None:
         """
         Nobody is told of a row that is put again as it was.
         """
-        await self.registry.put(nodeRow(2501))
-        changes = self.changesOf(self.registry)
-        await self.registry.put(nodeRow(2501))
-        self.assertEqual(changes, [])
+        for row in (nodeRow(2501), PeerRow(1, banned=False), SubscriptionRow(1, 2, 91)):
+            await self.registry.put(row)
+            changes = self.changesOf(self.registry)
+            await self.registry.put(row)
+            self.assertEqual(changes, [])
+
+    async def test_unchanged(self) -> None:
+        """
+        The mapping of a table that has not changed is the one that was there before, so that who
+        has made something of it need not do so again.
+        """
+        await self.registry.put(SubscriptionRow(1, 2, 91))
+        before = self.registry.subscriptions
+        await self.registry.put(PeerRow(1))
+        await self.registry.put(SubscriptionRow(1, 2, 91))
+        self.assertIs(self.registry.subscriptions, before)
 
     async def test_remove(self) -> None:
         """
@@ -194,13 +224,34 @@ class RegistryContract(RegistryCase):
         await self.registry.remove("nodes", 2501)
         self.assertEqual(changes, ["nodes"])
 
+    async def test_removeSubscription(self) -> None:
+        """
+        Of the talkgroups of a peer each is removed by itself, and so is what is said of the peer.
+        """
+        rows = [SubscriptionRow(1, 1, 91), SubscriptionRow(1, 2, 91), SubscriptionRow(1, 2, 92)]
+        await gatherResults(self.registry.put(row) for row in (PeerRow(1), *rows))
+        await self.registry.remove("subscriptions", (1, 2, 91))
+        self.assertEqual(self.registry.subscriptions.keys(), {(1, 1, 91), (1, 2, 92)})
+        await self.registry.remove("peers", 1)
+        await self.registry.remove("subscriptions", (2, 2, 91))
+        self.assertEqual(self.registry.peers, {})
+        self.assertEqual(self.registry.subscriptions.keys(), {(1, 1, 91), (1, 2, 92)})
+
     def test_misused(self) -> None:
         """
         To remove from a table that there is not, or by a key that no row can have, is an error of
         the caller, as is a second start.
         """
         self.assertRaises(ValueError, self.registry.remove, "nodez", 2501)
-        self.assertRaises(ValueError, self.registry.remove, "nodes", 2**64)
+        for table, key in (
+            ("nodes", 2**64),
+            ("nodes", (2501, 1, 91)),
+            ("peers", "1"),
+            ("subscriptions", 2501),
+            ("subscriptions", (2501, 1)),
+            ("subscriptions", (2501, 1, None)),
+        ):
+            self.assertRaises(ValueError, self.registry.remove, table, key)
         self.assertRaises(RuntimeError, self.registry.start)
 
     async def test_extremes(self) -> None:
@@ -218,12 +269,28 @@ class RegistryContract(RegistryCase):
             overrideRow(3, key="0", address="0xfe8000000000000050800200008e4d39", port=0xFFFF),
             overrideRow(4, key="'; DROP TABLE Nodes; --", address="кавказ.example"),
         ]
-        await gatherResults(self.registry.put(row) for row in (*nodes, *overrides))
+        peers = [
+            PeerRow(1),
+            PeerRow(2, "'; DROP TABLE Peers; --", True, True, 0, True),
+            PeerRow(0xFFFFFFFF, "кавказ", False, False, 86_400, False),
+            PeerRow(234567801, timeout=0.125),
+        ]
+        subscriptions = [
+            SubscriptionRow(1, 1, 1),
+            SubscriptionRow(0xFFFFFFFF, 2, 0xFFFFFE),
+            SubscriptionRow(0xFFFFFFFF, 1, 0xFFFFFE),
+        ]
+        rows = (*nodes, *overrides, *peers, *subscriptions)
+        await gatherResults(self.registry.put(row) for row in rows)
         other = await self.startRegistry()
         for registry in (self.registry, other):
             self.assertEqual(registry.nodes, {row.node: row for row in nodes})
             self.assertEqual(registry.overrides, {row.node: row for row in overrides})
             self.assertEqual(registry.overrides[1].key, 0)
+            self.assertEqual(registry.peers, {row.peer: row for row in peers})
+            self.assertIs(registry.peers[2].banned, True)
+            self.assertIs(registry.peers[0xFFFFFFFF].single, False)
+            self.assertEqual(set(registry.subscriptions.values()), set(subscriptions))
             self.assertEqual(registry.badRows, ())
 
     def test_badRow(self) -> None:
@@ -245,6 +312,18 @@ class RegistryContract(RegistryCase):
             (overrideRow(2501, key=None, address=None), ["key", "address"]),
             (overrideRow(2501, address="a" * 256), ["address"]),
             *((overrideRow(2501, transport=one), ["transport"]) for one in _NO_TRANSPORTS),
+            (PeerRow(0), ["peer"]),
+            (PeerRow(2**32, secret="", banned=cast(Any, 1)), ["peer", "secret", "banned"]),
+            (PeerRow(1, secret=" "), ["secret"]),
+            (PeerRow(1, secret=cast(Any, 5), timeout=-1), ["secret", "timeout"]),
+            (PeerRow(1, timeout=86_401), ["timeout"]),
+            (PeerRow(1, timeout=float("nan")), ["timeout"]),
+            (PeerRow(1, timeout=True, options=cast(Any, "yes")), ["timeout", "options"]),
+            (PeerRow(1, single=cast(Any, 0)), ["single"]),
+            (SubscriptionRow(0, 0, 0), ["peer", "slot", "talkgroup"]),
+            (SubscriptionRow(1, 3, 0xFFFFFF), ["slot", "talkgroup"]),
+            (SubscriptionRow(1, cast(Any, True), 4000), ["slot", "talkgroup"]),
+            (SubscriptionRow(1, 2, 9990), ["talkgroup"]),
         ]
         for row, fields in cases:
             failure = self.failureResultOf(self.registry.put(row), ConfigurationError)
@@ -275,6 +354,22 @@ class RegistryContract(RegistryCase):
         await other.put(nodeRow(2502))
         await self.until(lambda: self.registry.nodes == {2502: nodeRow(2502)}, PROMPT)
         self.assertEqual(changes, ["overrides", "overrides", "nodes"])
+
+    async def test_othersPeers(self) -> None:
+        """
+        The same goes for what is said of hotspots.
+        """
+        other = await self.startRegistry()
+        changes = self.changesOf(other)
+        await self.registry.put(PeerRow(1, banned=True))
+        await self.until(lambda: other.peers == {1: PeerRow(1, banned=True)}, PROMPT)
+        await self.registry.put(SubscriptionRow(1, 2, 91))
+        await self.until(lambda: list(other.subscriptions) == [(1, 2, 91)], PROMPT)
+        await self.registry.remove("peers", 1)
+        await self.until(lambda: not other.peers, PROMPT)
+        await self.registry.remove("subscriptions", (1, 2, 91))
+        await self.until(lambda: not other.subscriptions, PROMPT)
+        self.assertEqual(changes, ["peers", "subscriptions", "peers", "subscriptions"])
 
     async def test_watcherFails(self) -> None:
         """
@@ -336,10 +431,14 @@ class RegistryContract(RegistryCase):
         """
         await self.registry.put(nodeRow(2501, boot=2**64 - 1))
         await self.registry.put(overrideRow(2502, key=0))
+        await self.registry.put(PeerRow(1, banned=True))
+        await self.registry.put(SubscriptionRow(1, 2, 91))
         await self.registry.stop()
         registry = await self.startRegistry()
         self.assertEqual(registry.nodes, {2501: nodeRow(2501, boot=2**64 - 1)})
         self.assertEqual(registry.overrides, {2502: overrideRow(2502, key=0)})
+        self.assertEqual(registry.peers, {1: PeerRow(1, banned=True)})
+        self.assertEqual(list(registry.subscriptions), [(1, 2, 91)])
 
     async def test_stopWhileWriting(self) -> None:
         """

@@ -49,6 +49,17 @@ def _program(*names: str) -> Callable[[], str | None]:
     return probe
 
 
+def _module(name: str) -> Callable[[], str | None]:
+    """
+    The probe for a package of Python.
+    """
+
+    def probe() -> str | None:
+        return None if find_spec(name) else f"no {name} for this Python"
+
+    return probe
+
+
 def _rdma() -> str | None:
     """
     A device whose verbs Python can speak.
@@ -79,6 +90,7 @@ PROBES: Final[dict[str, Callable[[], str | None]]] = {
     "mosquitto": _program("mosquitto"),
     "promtool": _program("promtool"),
     "rdma": _rdma,
+    "schemathesis": _module("schemathesis"),
     "systemd": _program("systemctl", "systemd-analyze"),
     "tarantool": _program("tarantool"),
     "tshark": _program("tshark"),

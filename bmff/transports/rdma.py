@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -28,6 +29,7 @@ from bmff.transports.connected import STRANGER_TIME, Stranger, TransportReactor
 from bmff.transports.lifetime import Lifetime
 from bmff.transports.rdmaaddress import DEVICES, NO_GID, hostOf, isGID, sockaddrOf
 from bmff.transports.rdmaconnection import RDMAConnection
+from bmff.transports.rdmadevice import Device
 from bmff.transports.rdmahello import Hello, decodeHello, encodeRefusal
 from bmff.transports.rdmaidentifier import Channel, Happening, Identifier
 from bmff.transports.rdmapool import SLOT_SIZE
@@ -36,6 +38,8 @@ from bmff.transports.rdmaverbs import CONNECT_REQUEST, Verbs, openVerbs, unavail
 
 # Fewer than elsewhere: each holds half a megabyte that is locked into memory.
 MOST_STRANGERS: Final = 32
+
+RETURN_TIME: Final = 2.0  # seconds between two looks whether a device is back
 
 # An address that no RDMA device has, or of a family that the host does not have.
 _NOT_HERE: Final = (errno.ENODEV, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -79,8 +83,10 @@ class RDMATransport:
         self._reactor = reactor
         self._settings = settings
         self._verbs = verbs
-        self._devices = devices
-        self._listeners: list[Identifier] = []
+        self._shown = devices
+        self._devices: list[Device] = []
+        self._listeners: dict[str, Identifier] = {}
+        self._returns: dict[str, IDelayedCall] = {}
         self._life = Lifetime()
         self._channel = Channel(reactor, verbs)
         self._hello = Hello(RECEIVES, SLOT_SIZE)
@@ -119,14 +125,14 @@ class RDMATransport:
         except OSError:
             listener.close()
             raise
-        self._listeners.append(listener)
+        self._listeners[host] = listener
 
     def _asked(self, acceptor: IAcceptor, happening: Happening) -> None:
         """
         Somebody wants to connect.
         """
-        if happening.kind != CONNECT_REQUEST:
-            self._log.warn("an RDMA listener: {reason}", reason=happening.reason)
+        if happening.kind != CONNECT_REQUEST:  # its device is taken away
+            self._lost(acceptor, happening)
             return
         identifier = Identifier(self._channel, happening.identifier)
         try:
@@ -135,6 +141,30 @@ class RDMATransport:
             self._refuse(identifier, error.reason)
         except OSError as error:
             self._refuse(identifier, unavailable(error))
+
+    def _lost(self, acceptor: IAcceptor, happening: Happening) -> None:
+        """
+        A listener at an address of its own goes with its device, and comes back with it.
+        """
+        for host, listener in list(self._listeners.items()):
+            if listener.address == happening.identifier:
+                del self._listeners[host]
+                listener.close()
+                self._log.warn("rdma at {host}: {reason}", host=host, reason=happening.reason)
+                self._returns[host] = self._reactor.callLater(
+                    RETURN_TIME, self._return, host, acceptor
+                )
+
+    def _return(self, host: str, acceptor: IAcceptor) -> None:
+        del self._returns[host]
+        try:
+            self._listenOn(host, self._settings.port, acceptor)
+        except OSError as error:
+            self._log.debug("not yet rdma at {host}: {error}", host=host, error=error)
+            again = self._reactor.callLater(RETURN_TIME, self._return, host, acceptor)
+            self._returns[host] = again
+        else:
+            self._log.info("rdma listens at {host} again", host=host)
 
     def _refuse(self, identifier: Identifier, reason: str) -> None:
         self.refused += 1
@@ -150,7 +180,7 @@ class RDMATransport:
             self.strangers.pop(next(iter(self.strangers))).close()
         key = identifier.remote
         stranger = Stranger(cast(Any, self), acceptor, key)
-        queue = QueuePair(self._verbs, identifier.address)
+        queue = self._queueFor(identifier)
         try:
             connection = self._connection(identifier, queue, hello, stranger, key)
             identifier.accept(self._hello.encode())
@@ -161,6 +191,20 @@ class RDMATransport:
         stranger.begin(cast(Any, connection), limit)
         self.strangers[connection] = stranger
         self._start(connection)
+
+    def _queueFor(self, identifier: Identifier) -> QueuePair:
+        """
+        Queues on the device that an identifier has found.
+
+        @raise OSError: the device has no room for them.
+        """
+        for device in self._devices:
+            if device.context == identifier.context and not device.removed:
+                break
+        else:
+            device = Device(self._channel, identifier)
+            self._devices = [one for one in self._devices if not one.removed] + [device]
+        return QueuePair(self._verbs, device, identifier.address)
 
     def _connection(
         self,
@@ -187,7 +231,7 @@ class RDMATransport:
 
     async def _connect(self, address: str, port: int, receiver: IPathReceiver) -> IPathTransport:
         reason = ""
-        for key in await lookUp(self._reactor, hostOf(address, self._devices), port):
+        for key in await lookUp(self._reactor, hostOf(address, self._shown), port):
             try:
                 return await self._reach(key, receiver)
             except TransportUnavailable as error:
@@ -202,7 +246,7 @@ class RDMATransport:
         try:
             identifier = Identifier(self._channel)
             await identifier.resolve(sockaddrOf(key))
-            queue = QueuePair(self._verbs, identifier.address)
+            queue = self._queueFor(identifier)
             answer = await identifier.connect(self._hello.encode())
             connection = self._connection(identifier, queue, decodeHello(answer), receiver, key)
         except OSError as error:
@@ -225,9 +269,17 @@ class RDMATransport:
         @see: L{ITransport.stopListening}
         """
         self._closeListeners()
-        return self._life.stop().addCallback(lambda _: self._channel.close())
+        return self._life.stop().addCallback(self._stopped)
+
+    def _stopped(self, _: None) -> None:
+        for device in self._devices:
+            device.close()
+        self._channel.close()
 
     def _closeListeners(self) -> None:
-        for listener in self._listeners:
+        for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
+        for call in self._returns.values():
+            call.cancel()
+        self._returns.clear()

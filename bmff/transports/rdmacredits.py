@@ -10,7 +10,7 @@ from typing import Final
 from bmff.errors import ProtocolError
 
 # Room that packets leave free, for messages that say that there is room again: with two of them
-# the ends cannot both wait for the other, see docs/fastforward.md.
+# the ends cannot both wait for the other.
 RESERVE: Final = 2
 
 _MASK: Final = 0xFFFF  # counts are told modulo 65536

@@ -21,7 +21,7 @@ from zope.interface import implementer
 from bmff.errors import TransportUnavailable
 from bmff.sockets.descriptor import CLOSED_THERE
 from bmff.transports.connected import CONNECT_TIME, TransportReactor
-from bmff.transports.rdmaaddress import keyOf
+from bmff.transports.rdmaaddress import keyOf, sockaddrOf
 from bmff.transports.rdmahello import decodeRefusal
 from bmff.transports.rdmaverbs import (
     ACK_TIMEOUT,
@@ -247,6 +247,28 @@ class Identifier:
         The other end's address, as L{bmff.sockets.addresses} has it.
         """
         return keyOf(addressAt(self.address + CMID.dst_addr.offset))
+
+    @property
+    def context(self) -> int:
+        """
+        Where the C{struct ibv_context} of its device is, 0 until that is found.
+        """
+        return CMID.from_address(self.address).verbs or 0
+
+    @property
+    def local(self) -> bytes:
+        """
+        Its own address, the same.
+        """
+        return keyOf(addressAt(self.address + CMID.src_addr.offset))
+
+    def bind(self, key: bytes) -> None:
+        """
+        Belong to the device of an address, at any port.
+
+        @raise OSError: there is none.
+        """
+        self._verbs.rdma_bind_addr(self.address, sockaddrOf(key[:2] + bytes(2) + key[4:]))
 
     def listen(self, sockaddr: bytes, only: bool) -> None:
         """

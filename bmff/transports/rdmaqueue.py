@@ -17,6 +17,7 @@ from typing import Final
 
 from twisted.logger import Logger
 
+from bmff.transports.rdmadevice import Device
 from bmff.transports.rdmamessages import HEADER
 from bmff.transports.rdmapool import SLOT_SIZE, SlotPool
 from bmff.transports.rdmaverbs import (
@@ -56,8 +57,9 @@ class QueuePair:
 
     _log = Logger()
 
-    def __init__(self, verbs: Verbs, identifier: int) -> None:
+    def __init__(self, verbs: Verbs, device: Device, identifier: int) -> None:
         """
+        @param device: that of the identifier.
         @param identifier: a C{struct rdma_cm_id} that has a device and no queues yet.
         @raise OSError: the device has no room for them; nothing is left of them then.
         """
@@ -71,6 +73,8 @@ class QueuePair:
         self._first = 0  # the next slot that is received into
         self._channel = self._completions = self._pair = 0
         self._pool: SlotPool | None = None
+        self._device: Device | None = device
+        device.enter()
         try:
             self._pool = SlotPool(verbs, cmid.pd, RECEIVES + SENDS)
             self._channel = verbs.ibv_create_comp_channel(cmid.verbs)
@@ -90,7 +94,7 @@ class QueuePair:
             )
             verbs.rdma_create_qp(identifier, cmid.pd, byref(settings))
             self._pair = cmid.qp
-            self._operations = verbs.operations(cmid.verbs)
+            self._operations = device.operations
             self._makeRequests(self._pool)
             receive = self._operations.postReceive
             self._post(receive, self._receives, self._receiveAt, 0, RECEIVES)
@@ -289,6 +293,9 @@ class QueuePair:
                 pool.close()
             except OSError as error:
                 self._log.warn("RDMA keeps {size} bytes: {error}", size=_SIZE, error=error)
+        device, self._device = self._device, None
+        if device is not None:
+            device.leave()
 
     def _give(self, function: Callable[[int], int], what: int) -> None:
         try:

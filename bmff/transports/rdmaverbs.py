@@ -328,6 +328,8 @@ _VERBS_FUNCTIONS: Final[tuple[tuple[str, Any, Any, tuple[Any, ...]], ...]] = (
 class Verbs:
     """
     The functions of both libraries by their names in C, each raising L{OSError} where it fails.
+
+    @ivar users: how many queue pairs are on each C{struct ibv_context}, which is the process's.
     """
 
     rdma_create_event_channel: Callable[[], int]
@@ -364,6 +366,7 @@ class Verbs:
         @raise OSError: a library is missing.
         @raise AttributeError: it is too old.
         """
+        self.users: dict[int, int] = {}
         libraries = (("librdmacm.so.1", _CM_FUNCTIONS), ("libibverbs.so.1", _VERBS_FUNCTIONS))
         for name, functions in libraries:
             library = CDLL(name, use_errno=True)

@@ -70,10 +70,9 @@ def make(reactor: object, settings: TransportSettings) -> ITransport:
     """
     @see: L{bmff.ibmff.ITransportMaker.make}
     """
-    wanted = getattr(settings, "vsock", None)
-    if wanted is None:
+    if settings.vsock is None:
         raise TransportUnavailable(OFF)
-    return VSocketTransport(cast(TransportReactor, reactor), settings, wanted.monitors)
+    return VSocketTransport(cast(TransportReactor, reactor), settings, settings.vsock.monitors)
 
 
 class VSocketTransport(ConnectedTransport):

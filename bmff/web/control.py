@@ -8,13 +8,16 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any, Final, cast
 
-from twisted.web.http import Request as BaseRequest
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
 
-from bmff.web.resource import Branch, answer
+from bmff.web.refusals import Refusals
+from bmff.web.resource import Branch, Refusal, missing
+from bmff.web.rights import Right, Visitor
+from bmff.web.site import ApiSite
 
 SOCKET_MODE: Final = 0o660
 _SO_PEERGROUPS: Final = 59  # linux/asm-generic/socket.h; not in Python's socket module
@@ -58,51 +61,33 @@ class Gate(Resource):
         transport: Any = request.transport  # twisted.internet.unix.Server
         uid, groups = credentials(transport.socket)
         if uid in {0, os.geteuid()} or self._controlGroup in groups:
+            request.visitor = Visitor(Right.CONTROL, f"user {uid}")  # type: ignore[attr-defined]
             return cast(IResource, self._behind.getChildWithDefault(path, request))
-        return Refusal()
+        request.visitor = Visitor(Right.NOTHING, f"user {uid}")  # type: ignore[attr-defined]
+        return Refusal(403, "not one of the node's own users", "strange user")
 
     def render(self, request: Request) -> bytes:
         """
         There is nothing at the gate itself.
         """
-        return answer(request, {"error": "no such resource"}, 404)
+        return missing(request)
 
 
-class Refusal(Resource):
-    """
-    403.
-    """
-
-    isLeaf = True
-
-    def render(self, request: Request) -> bytes:
-        """
-        Say so.
-        """
-        return answer(request, {"error": "not one of the node's own users"}, 403)
-
-
-class QuietSite(Site):
-    """
-    A site without an access log: an operator's own look is no event.
-    """
-
-    noisy = False
-
-    def log(self, request: BaseRequest) -> None:
-        """
-        Write nothing.
-        """
-
-
-def controlSite(views: Iterable[tuple[str, IResource]], controlGroup: int | None) -> Site:
+def controlSite(
+    views: Iterable[tuple[str, IResource]],
+    controlGroup: int | None,
+    refusals: Refusals | None = None,
+    reactor: Any = None,
+) -> ApiSite:
     """
     The site for the control socket.
 
     @param views: names and resources.
     @param controlGroup: the ID of the group whose members may use it.
+    @param refusals: where it is noted what is refused.
+    @param reactor: for what takes time; the process's own when absent.
     """
     root = Branch()
     for name, view in views:
         root.putChild(name.encode("ascii"), view)
-    return QuietSite(Gate(root, controlGroup))
+    return ApiSite(Gate(root, controlGroup), refusals or Refusals(monotonic), reactor)

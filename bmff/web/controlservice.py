@@ -14,10 +14,12 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 
-from bmff.config import Configuration, Web
+from bmff.config import Configuration
 from bmff.errors import ConfigurationError, Mistake
+from bmff.sections.web import Web
 from bmff.web.control import controlSite
 from bmff.web.controlport import ControlPort, listenControl, makeFolder, obstacle
+from bmff.web.refusals import Refusals
 
 
 def makeStateFolder(configuration: Configuration) -> None:
@@ -52,11 +54,17 @@ class ControlService(Service):
     _log = Logger()
 
     def __init__(
-        self, reactor: Any, configuration: Configuration, views: Mapping[str, IResource]
+        self,
+        reactor: Any,
+        configuration: Configuration,
+        views: Mapping[str, IResource],
+        refusals: Refusals | None = None,
     ) -> None:
         """
         @param views: the resources of the API, by name.
+        @param refusals: where it is noted what is refused.
         """
+        self._refusals = refusals or Refusals(reactor.seconds)
         self._reactor = reactor
         self._configuration = configuration
         self._path = str(configuration.web.socket)
@@ -74,7 +82,9 @@ class ControlService(Service):
         makeStateFolder(self._configuration)
         try:
             self._port = listenControl(
-                self._reactor, self._path, controlSite(self._views.items(), self._group)
+                self._reactor,
+                self._path,
+                controlSite(self._views.items(), self._group, self._refusals, self._reactor),
             )
         except OSError as error:
             other = " (does another node run?)" if error.errno == errno.EADDRINUSE else ""

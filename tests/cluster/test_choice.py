@@ -75,6 +75,29 @@ class ChoiceTests(SynchronousTestCase):
             other = Capabilities(HERE.transports, host, port)
             self.assertEqual(chooseTransport(HERE, other, True), "udp")
 
+    def test_oneHypervisor(self) -> None:
+        """
+        vSockets are chosen between a host and its guest where both name the same hypervisor, and
+        nowhere else; RDMA comes before them.
+        """
+        names = frozenset(("udp", "vsock"))
+
+        def told(hypervisor: str, cid: int, port: int = 54000) -> Capabilities:
+            return Capabilities(names, "", port, "", hypervisor, cid)
+
+        host = told("esx7", 2)
+        for other, expected in (
+            (told("esx7", 3), "vsock"),
+            (told("esx8", 3), "udp"),
+            (told("", 0), "udp"),
+            (told("esx7", 2), "udp"),
+            (told("esx7", 3, 0), "udp"),
+        ):
+            self.assertEqual(chooseTransport(host, other, True), expected)
+            self.assertEqual(chooseTransport(other, host, False), expected)
+        self.assertEqual(chooseTransport(told("esx7", 4), told("esx7", 3), True), "udp")
+        self.assertEqual(chooseTransport(told("", 0), told("", 0), True), "udp")
+
     def test_rank(self) -> None:
         """
         The chosen transport is the first, UDP stands by; until the chosen one is there, what
@@ -108,6 +131,24 @@ class CapabilityTests(SynchronousTestCase):
         self.assertLessEqual(found.transports, names)
         if len(",".join(names)) < 180:
             self.assertEqual(found.transports, names)
+
+    @given(st.from_regex(r"[A-Za-z0-9._-]{1,64}", fullmatch=True), st.integers(1, 0xFFFF_FFFE))
+    def test_hypervisor(self, hypervisor: str, cid: int) -> None:
+        """
+        The place at a hypervisor arrives whole, or not at all where a part of it is missing.
+        """
+        told = Capabilities(hypervisor=hypervisor, cid=cid)
+        self.assertEqual(Capabilities.decode(told.encode()), told)
+        for half in (Capabilities(hypervisor=hypervisor), Capabilities(cid=cid)):
+            self.assertEqual(Capabilities.decode(half.encode()), Capabilities())
+        for text in (
+            f"v={cid}",
+            f"v=@{hypervisor}",
+            f"v=0@{hypervisor}",
+            f"v=4294967295@{hypervisor}",
+        ):
+            found = Capabilities.decode(text)
+            self.assertEqual((found.hypervisor, found.cid), ("", 0))
 
     @given(st.text(max_size=255))
     def test_anything(self, text: str) -> None:

@@ -175,6 +175,36 @@ class OverrideTests(PathTestCase):
         self.run_(12.0)
         self.assertWhole(calls)
 
+    def test_bothAtOnce(self) -> None:
+        """
+        Where both ends get the row at nearly the same moment both begin a path, and for a moment
+        each may know of its own alone. Frames that are on their way on the one that does not stay
+        come all the same, and it is closed afterwards.
+        """
+        calls = []
+        self.streams.latency = 0.04
+        for apart in range(12):
+            calls.append(self.talk())
+            self.run_(1.0 + 0.01 * apart)
+            first, second = (self.there, self.here) if apart % 2 else (self.here, self.there)
+            self.override("memory", at=first)
+            self.run_(0.01 * (apart // 2))
+            self.override("memory", at=second)
+            self.run_(1.0)
+            self.assertEqual(self.over(), ("memory", "memory"))
+            for node in (self.here, self.there):
+                self.override("udp", at=node)
+            self.run_(9.0)
+            for node in (self.here, self.there):
+                self.assertLessEqual(len(node.fastForward.connections), 2)
+        self.assertWhole(
+            (
+                [frame for there, _ in calls for frame in there],
+                [frame for _, back in calls for frame in back],
+            ),
+            latest=0.2,
+        )
+
     def test_disagreement(self) -> None:
         """
         Where both ends have a row, that of the lower node ID counts; the other is overruled.

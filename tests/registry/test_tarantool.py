@@ -17,7 +17,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import TestCase
 
 from bmff.errors import ConfigurationError
-from bmff.ibmff import RegistrySettings, RegistryUnavailable
+from bmff.ibmff import PeerRow, RegistrySettings, RegistryUnavailable, SubscriptionRow
 from bmff.registry.tarantool import TarantoolRegistry
 from bmff.testing.registry import PROMPT, RegistryCase, RegistryContract, nodeRow, overrideRow
 from bmff.testing.requirements import requires
@@ -169,7 +169,7 @@ class ServerTests(TarantoolCase):
         """
         Changes of tables that a registry does not hold are passed over.
         """
-        self.do("box.space.Subscriptions:replace{2621234, 1, 91}")
+        self.do("box.space.Locations:replace{2621234, 2501, 1, 1, 1.5e9}")
         await self.registry.put(nodeRow(2501))
         self.assertEqual(self.registry.nodes, {2501: nodeRow(2501)})
         self.assertTrue(self.registry.available)
@@ -185,6 +185,47 @@ class ServerTests(TarantoolCase):
         )
         await self.until(lambda: len(self.registry.overrides) == 3000)
         self.assertEqual(self.registry.nodes.keys(), {1000})
+
+    async def test_peers(self) -> None:
+        """
+        What is written of hotspots at the server is seen at once; what is null there is as the
+        configuration says. A tombstone is no row.
+        """
+        changes = self.changesOf(self.registry)
+        self.do("box.space.Peers:replace{2621234, nil, true, nil, 60, false}")
+        expected = PeerRow(2621234, banned=True, timeout=60, options=False)
+        await self.until(lambda: self.registry.peers == {2621234: expected}, PROMPT)
+        self.do("box.space.Subscriptions:replace{2621234, 1, 91}")
+        await self.until(lambda: list(self.registry.subscriptions) == [(2621234, 1, 91)], PROMPT)
+        self.do("box.space.Subscriptions:delete{2621234, 1, 91}")
+        await self.until(lambda: not self.registry.subscriptions, PROMPT)
+        self.do("box.space.Peers:delete{2621234}")
+        await self.until(lambda: not self.registry.peers, PROMPT)
+        self.assertEqual(changes, ["peers", "subscriptions", "subscriptions", "peers"])
+        other = await self.startRegistry()
+        self.assertEqual((other.peers, other.subscriptions), ({}, {}))
+
+    async def test_badPeers(self) -> None:
+        """
+        Rows that the server takes and that cannot be used are left out alone and named once; where
+        there was one before it stays.
+        """
+        row = PeerRow(2621234, banned=True)
+        await self.registry.put(row)
+        self.do("box.space.Peers:replace{2621234, 'passw0rd', false, nil, 1e9}")
+        self.do("box.space.Subscriptions:replace{2621234, 1, 4000}")
+        self.do("box.space.Subscriptions:replace{2621234, 1, 91}")
+        await self.until(lambda: self.registry.subscriptions, PROMPT)
+        self.assertEqual(self.registry.peers, {2621234: row})
+        self.assertEqual(
+            {(bad.table, bad.peer) for bad in self.registry.badRows},
+            {("peers", 2621234), ("subscriptions", 2621234)},
+        )
+        self.assertEqual(len(self.lines("is no time, 0 to 86400 seconds")), 1)
+        self.assertEqual(self.lines("passw0rd"), [])
+        await self.registry.remove("peers", 2621234)
+        await self.registry.remove("subscriptions", (2621234, 1, 4000))
+        self.assertEqual((self.registry.peers, self.registry.badRows), ({}, ()))
 
     async def test_noFingerprint(self) -> None:
         """
@@ -355,6 +396,12 @@ class TroubleTests(TarantoolCase):
                 str(raised.exception),
                 "registry.user: bmnode may not write OverriddenNodes; bmadmin may",
             )
+        with self.assertRaises(ConfigurationError) as raised:
+            await registry.put(PeerRow(1))
+        self.assertEqual(
+            str(raised.exception), "registry.user: bmnode may not write Peers; bmadmin may"
+        )
+        await registry.put(SubscriptionRow(1, 2, 91))
         await registry.put(nodeRow(2501))
         self.assertTrue(registry.available)
 

@@ -118,4 +118,5 @@ class SocketTestCase(TestCase):
         """
         head = f"{method} {resource} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n"
         length = f"Content-Length: {len(body)}\r\n" if body else ""
-        return await self.send(f"{head}{length}\r\n".encode() + body)
+        kind = "Content-Type: application/json\r\n" if method == "POST" else ""
+        return await self.send(f"{head}{kind}{length}\r\n".encode() + body)

@@ -62,7 +62,10 @@ class ActionTests(SocketTestCase):
         """
         cancelled: list[Deferred[None]] = []
         self.wait = Deferred(cancelled.append)
-        request = b"POST /path HTTP/1.1\r\nHost: node\r\nContent-Length: 2\r\n\r\n{}"
+        request = (
+            b"POST /path HTTP/1.1\r\nHost: node\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+        )
         caller = await connectProtocol(UNIXClientEndpoint(reactor, self.path), Caller(request))
         while not self.orders:
             await deferLater(reactor, 0.01)

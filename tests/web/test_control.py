@@ -235,10 +235,15 @@ class HostileTests(ControlTestCase):
 
     async def test_body(self) -> None:
         """
-        A body is taken and not used.
+        A body that nobody wants is not used, and one that is too long not taken.
         """
-        answer = await self.request("/nothing", "POST", b"x" * 500_000)
-        self.assertEqual(answer.status, 404)
+        self.assertEqual((await self.request("/nothing", "POST", b"x" * 4000)).status, 404)
+        await self.refused(
+            b"POST /peers HTTP/1.1\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000, 413
+        )
+        chunk = b"400\r\n" + b"x" * 1024 + b"\r\n"
+        head = b"POST /peers HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        await self.refused(head + chunk * 5 + b"0\r\n\r\n", 413)
 
 
 class StrangerTests(ControlTestCase):

@@ -1,0 +1,3 @@
+"""
+C{bmffctl import}: the configuration of hblink3 or FreeDMR as that of our nodes.
+"""
