@@ -231,6 +231,19 @@ class Node(MultiService):
         """
         super().startService()
 
+    def stopService(self) -> Deferred[Any]:
+        """
+        Stop every part, and then the clock of calls.
+
+        @return: fires when all is closed.
+        """
+        stopping: Deferred[Any] = super().stopService()
+        return stopping.addBoth(self._stopped)
+
+    def _stopped(self, result: object) -> object:
+        self.turn.stop()
+        return result
+
     def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
         self._access = Access(homebrew, secrets)
         access = self.orders = Orders(self._access)

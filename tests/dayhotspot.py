@@ -350,6 +350,7 @@ class DayHotspot:
             before.certain = min(before.certain, now)
         self.key(2, talkgroup, now)
         self.dialled = talkgroup
+        self.ears[2].active = now  # from when others are held off there, whichever slot this was on
 
     def unlink(self, now: float) -> None:
         """
