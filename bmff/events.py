@@ -153,6 +153,22 @@ class CallRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class TextReceived:
+    """
+    A radio has written a text message, to a talkgroup or to another radio.
+
+    @ivar peer: the ID of the peer that it came from.
+    @ivar text: what it says.
+    """
+
+    source: int
+    destination: int
+    private: bool
+    peer: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallEnded:
     """
     A call is over.
@@ -374,6 +390,7 @@ Event: TypeAlias = (
     | CallStarted
     | CallRefused
     | CallEnded
+    | TextReceived
     | TalkerAliasReceived
     | RadioPositionReceived
     | LinkStarted

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
 from bmff.brokers.orders import Commands, Orders
 from bmff.brokers.reports import Reading, Reports
 from bmff.errors import ConfigurationError, Mistake
-from bmff.events import Event
+from bmff.events import Event, TextReceived
 from bmff.protocols.mqtt.broker import Broker
 from bmff.protocols.mqtt.connection import Login
 from bmff.protocols.mqtt.outbox import Message
@@ -234,6 +234,8 @@ class BrokerService(MultiService):
         pending, self._pending = self._pending, []
         for event, wall in pending:
             self.reports.report(event, wall)
+            if isinstance(event, TextReceived):
+                self.messageReceived(event.source, event.destination, event.text)
         if self.reports.sessions and self._measuring is None and self.running:
             self._measuring = self._reactor.callLater(MEASURED, self._measure)
         self.broker.send()

@@ -326,6 +326,7 @@ class Call:
     @ivar looksAt: when it is looked at whether something of it is due, monotonic seconds.
     @ivar routed: whether it goes to those who hear its destination.
     @ivar service: what takes it in place of listeners, if anything does.
+    @ivar reader: what reads along, if anything does.
     @ivar relays: where it goes under other numbers as well.
     @ivar sinks: what each frame is handed to.
     @ivar listeners: the slots that hear it, each with its sink.
@@ -353,6 +354,7 @@ class Call:
         "network",
         "open",
         "private",
+        "reader",
         "relays",
         "remotes",
         "routed",
@@ -387,6 +389,7 @@ class Call:
         self.limit = self.looksAt = inf
         self.routed = True
         self.service: Service | None = None
+        self.reader: RemoteSink | None = None
         self.relays: tuple[Relay, ...] = ()
         self.sinks: list[RemoteSink] = []
         self.listeners: dict[Slot, Sink] = {}

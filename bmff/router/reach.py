@@ -78,6 +78,8 @@ class Reach:
         """
         Give a call to all that are to hear it.
         """
+        if call.reader is not None:
+            call.sinks.append(call.reader)
         for relay in call.relays:
             call.attachRemote(relay, relay.target)
         if not call.routed:

@@ -30,6 +30,7 @@ from bmff.router.call import WAY, Call, Peer, Remote, Slot
 from bmff.router.deadlines import Deadlines
 from bmff.router.locations import Location
 from bmff.router.reach import Flushable, Reach
+from bmff.router.reader import Reader
 from bmff.router.relay import Relay
 from bmff.router.remains import Remains
 from bmff.router.rules import Rules
@@ -325,6 +326,8 @@ class Router:
         self._locate(frame, ingress, now)
         if call.data:
             self._dataCalls[_dataKey(ingress, frame)] = call
+            if isinstance(ingress, Peer) or _brings(ingress):  # another node's are read there
+                call.reader = Reader(self._publish, call)
         if call.routed and not call.private:
             if call.slot is not None and not call.data and not call.network:
                 self.subscriptions.key(call.slot, call.destination, now)

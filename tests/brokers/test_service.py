@@ -18,7 +18,7 @@ from bmff.brokers import service as services
 from bmff.brokers.reports import Reading
 from bmff.brokers.service import BrokerService, brokerEndpoint, clientID
 from bmff.errors import ConfigurationError
-from bmff.events import CallEnded, CallStarted, PeerLost, PeerRegistered
+from bmff.events import CallEnded, CallStarted, PeerLost, PeerRegistered, TextReceived
 from bmff.protocols.mqtt.broker import LAST_RETRY
 from bmff.protocols.mqtt.outbox import MOST_MESSAGES
 from bmff.protocols.mqtt.secure import SecureEndpoint
@@ -234,7 +234,7 @@ class BrokerServiceTests(SynchronousTestCase):
         """
         service = self.make()
         self.start(service)
-        service.messageReceived(1, 2, "hi")
+        service.watch(TextReceived(1, 2, True, 234000101, "hi"))
         service.messageSent(3, 4, "ho")
         service.dataReceived(1, 2, b"\0\1")
         service.dataSent(3, 4, b"\2")

@@ -9,10 +9,12 @@ from itertools import pairwise
 
 from bmff.dmr.applications import decodeApplication
 from bmff.dmr.burst import decodeVoiceHeader, voiceHeader
+from bmff.dmr.datacall import textCall
 from bmff.dmr.datagram import Datagram
 from bmff.dmr.frame import DATA_SYNC, TERMINATOR, VOICE_HEADER, Frame
 from bmff.dmr.lc import FullLinkControl
 from bmff.dmr.tms import TextMessage
+from bmff.events import TextReceived
 from bmff.router.announcement import Announcer
 from bmff.router.call import Peer
 from bmff.router.dialling import Dialling, mayBeDialled
@@ -278,3 +280,68 @@ class TextTests(RouterTestCase):
         self.advance(10.0)
         text = self.read(1)
         self.assertTrue(text.endswith("100011, ..."), text)
+
+
+class ReadingTests(RouterTestCase):
+    """
+    Texts that radios write are read along.
+    """
+
+    def write(self, peer: Peer, text: str, drop: int = -1, *, group: bool = False) -> None:
+        frames = textCall(text, source=5, destination=91, stream=77, group=group, slot=2)
+        for number, frame in enumerate(frames):
+            if number != drop:
+                self.router.route(peer, frame, self.now)
+            self.advance(0.06)
+
+    def texts(self) -> list[TextReceived]:
+        return [event for event in self.events if isinstance(event, TextReceived)]
+
+    def test_read(self) -> None:
+        """
+        A text is told of once it is whole, and goes its way.
+        """
+        peer = self.peer(1)
+        self.peer(2, {2: (91,)})
+        self.write(peer, "Hello", group=True)
+        self.assertEqual(self.texts(), [TextReceived(5, 91, False, 1, "Hello")])
+        self.assertGreater(len(self.heardBy(2)), 5)
+
+    def test_private(self) -> None:
+        """
+        So it is with one to a radio, wherever that is.
+        """
+        self.write(self.peer(1), "Hello")
+        self.assertEqual(self.texts(), [TextReceived(5, 91, True, 1, "Hello")])
+
+    def test_incomplete(self) -> None:
+        """
+        One with a block missing is told of by nobody, and harms nothing.
+        """
+        frames = len(list(textCall("Hello", source=5, destination=91, stream=77)))
+        for drop in range(frames - 4, frames):
+            self.write(self.peer(1), "Hello", drop)
+            self.advance(20.0)
+        self.assertEqual(self.texts(), [])
+        self.assertEqual(self.router.calls, {})
+
+    def test_garbage(self) -> None:
+        """
+        Data that cannot be read goes its way.
+        """
+        peer = self.peer(1)
+        self.peer(2, {2: (91,)})
+        for sequence, flags in enumerate((0x26, 0x27, 0x28, 0x26, 0x2A)):
+            self.send(peer, sequence, flags=flags, burst=bytes(range(sequence, sequence + 33)))
+        self.assertEqual(len(self.heardBy(2)), 5)
+        self.assertEqual(self.texts(), [])
+
+    def test_ownAreNotRead(self) -> None:
+        """
+        What the node sends itself is no text that it has received.
+        """
+        texts = Texts(Announcer(self.router, self.router.deadlines), lambda: 9)
+        self.peer(1, {2: (91,)})
+        texts.send("Hello", source=9, destination=91, group=True, now=self.now)
+        self.advance(5.0)
+        self.assertEqual(self.texts(), [])
