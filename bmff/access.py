@@ -267,7 +267,7 @@ def _settings(homebrew: Homebrew, peer: PeerEntry) -> PeerSettings:
         autoStatic=homebrew.autoStatic if peer.autoStatic is None else peer.autoStatic,
         holdOff=homebrew.holdOff if peer.holdOff is None else peer.holdOff,
         refused=_refused(homebrew, peer),
-        translation=translation(peer.translate),
+        translation=translation((*peer.translate, *homebrew.translate)),
     )
 
 

@@ -270,6 +270,19 @@ class SettingsTests(SynchronousTestCase):
         self.assertEqual(own.translation.inward(2, Form(8)), Form(2628))
         self.assertIsNone(own.translation.inward(1, Form(8)))
 
+    def test_commonTranslation(self) -> None:
+        """
+        Numbers that are others at every hotspot count for one with its own, too, after those.
+        """
+        rules = access(
+            "translate = [{there = 8, here = 2628}, {there = 7, here = 2627}]\n"
+            "[homebrew.peer.2345678]\ntranslate = [{there = 8, here = 2350}]"
+        )
+        common, own = rules.settings(1).translation, rules.settings(2345678).translation
+        self.assertEqual(common.inward(2, Form(8)), Form(2628))
+        self.assertEqual(own.inward(2, Form(8)), Form(2350))
+        self.assertEqual(own.inward(2, Form(7)), Form(2627))
+
 
 class SomeRows:
     """

@@ -105,6 +105,7 @@ class Homebrew:
         back, 0 for none.
     @ivar allowTalkgroups: those that hotspots may key and hear; any when empty.
     @ivar denyTalkgroups: those that they may not.
+    @ivar translate: the numbers that are others at every hotspot; its own come before these.
     @ivar peer: what is said of single hotspots, by ID.
     """
 
@@ -128,4 +129,5 @@ class Homebrew:
     holdOff: HoldOff = 0.0
     allowTalkgroups: tuple[Talkgroups, ...] = ()
     denyTalkgroups: tuple[Talkgroups, ...] = ()
+    translate: tuple[Translated, ...] = ()
     peer: Mapping[HotspotID, PeerEntry] = attrs.field(factory=dict, converter=sealed)
