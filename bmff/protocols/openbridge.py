@@ -178,7 +178,7 @@ class OpenBridgeTrunk(Trunk):
             return None
         if ours is None:
             return self._route
-        return self._takeRewritten(FrameRewriting(_linkControl(frame), ours))
+        return self._takeRewritten(FrameRewriting(_linkControl(frame), ours, frame.source))
 
     def _takeRewritten(self, rewriting: FrameRewriting) -> Deliver:
         rewrite, route = rewriting.rewrite, self._route

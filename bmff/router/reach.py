@@ -174,7 +174,7 @@ class Reach:
         A call could not have a slot; it may when the slot becomes free.
         """
         if call not in slot.waiting:
-            slot.waiting = [one for one in slot.waiting if not one.ended][-LARGEST_WAITING:]
+            slot.waiting = [one for one in slot.waiting if not one.ended][1 - LARGEST_WAITING :]
             slot.waiting.append(call)
 
     def _ring(self, slot: Slot, due: float) -> None:

@@ -45,7 +45,6 @@ TALK_LIMIT: Final = 180.0  # seconds
 SILENCE: Final = 2.0  # seconds without a frame after which a call, of voice or data, is over
 ACTIVE: Final = 0.36  # seconds without a frame after which another stream may take the slot
 REORDERED: Final = 1.0  # seconds of silence after which a sequence number may go back
-LARGEST_WAITING: Final = 8  # calls that wait for a slot
 
 _END: Final = DATA_SYNC | TERMINATOR
 
