@@ -571,6 +571,7 @@ class UnavailableTests(SynchronousTestCase):
                 return self.number
 
         host = Host()
+        self.addCleanup(host.close)
         self.assertEqual(self.reasonFor(lambda: host), "no RDMA device")
         for host.error in (errno.ENOSYS, errno.ENODEV):
             self.assertEqual(self.reasonFor(lambda: host), "no RDMA device")
