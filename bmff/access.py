@@ -124,16 +124,22 @@ class Access:
         """
         self.rows: Rows = NoRows() if rows is None else rows
         self._passwords = passwords
+        self.reconfigure(homebrew)
+        self._reviewed: Mapping[int, PeerRow] = {}  # as they were at the last review
+        self._indexed: Mapping[tuple[int, int, int], object] = {}  # what the next are made from
+        self._added: dict[int, set[tuple[int, int]]] = {}  # slot and talkgroup, by peer
+        self._concerned: set[int] = set()  # whose are others since the last review
+
+    def reconfigure(self, homebrew: Homebrew) -> None:
+        """
+        The operator says something else; whoever is logged in is to be reviewed then.
+        """
         self._password = homebrew.password
         self._allow = _ranges(homebrew.allow)
         self._deny = _ranges(homebrew.deny)
         self._peers = dict(homebrew.peer.items())
         self._common = _settings(homebrew, PeerEntry())
         self._settings = {each: _settings(homebrew, peer) for each, peer in self._peers.items()}
-        self._reviewed: Mapping[int, PeerRow] = {}  # as they were at the last review
-        self._indexed: Mapping[tuple[int, int, int], object] = {}  # what the next are made from
-        self._added: dict[int, set[tuple[int, int]]] = {}  # slot and talkgroup, by peer
-        self._concerned: set[int] = set()  # whose are others since the last review
 
     def refusal(self, peerID: int) -> str | None:
         """

@@ -5,7 +5,7 @@ rules, which are found by their plugins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import SystemRandom
 from typing import Final
@@ -24,6 +24,7 @@ from bmff.router.call import Slot
 from bmff.router.dialling import Dialling
 from bmff.router.parrot import Parrot
 from bmff.router.router import HANG_TIME, TALK_LIMIT, Router
+from bmff.router.rules import Rules
 from bmff.router.status import Status
 from bmff.router.texts import Texts
 
@@ -47,7 +48,7 @@ class Exchange:
         *,
         hangTime: float = HANG_TIME,
         talkLimit: float = TALK_LIMIT,
-        rules: Iterable[str] = (),
+        rules: Sequence[str] = (),
     ) -> None:
         """
         @param clock: monotonic.
@@ -66,8 +67,7 @@ class Exchange:
             Status(self.texts),
             Dialling(self.router.subscriptions),
         )
-        self.router.rules.failed = self._ruleFailed
-        self._addRules(list(rules))
+        self.useRules(rules)
 
     # What an operator may ask for, see L{bmff.brokers.orders.Commands}.
 
@@ -141,10 +141,13 @@ class Exchange:
             raise CommandRefused(f"{slot} is no slot, which is 1 or 2")
         return found.slot(slot)
 
-    def _addRules(self, names: list[str]) -> None:
-        if not names:
-            return
-        found = {each.name: each for each in getPlugins(IRouting)}
+    def useRules(self, names: Sequence[str]) -> None:
+        """
+        Ask these rules from now on, in this order.
+
+        @raise ConfigurationError: there is no rule of a name; those that were asked stay.
+        """
+        found = {each.name: each for each in getPlugins(IRouting)} if names else {}
         there = ", ".join(sorted(found)) or "none"
         mistakes = [
             Mistake(f"routing.rules[{place}]", f"there is no rule {name}; there is {there}")
@@ -153,8 +156,11 @@ class Exchange:
         ]
         if mistakes:
             raise ConfigurationError(mistakes)
+        rules = Rules()
+        rules.failed = self._ruleFailed
         for name in names:
-            self.router.rules.add(name, found[name].decide)
+            rules.add(name, found[name].decide)
+        self.router.rules = rules
 
     def _ruleFailed(self, name: str, error: Exception) -> None:
         self._log.failure("the rule {name} failed, and is skipped", Failure(error), name=name)

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final, NoReturn
 
@@ -34,6 +36,7 @@ from bmff.keys import Secrets, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.reload import Reload, Reloaded
 from bmff.router.call import Call
 from bmff.router.router import Router
 from bmff.sections.fastforward import FastForward
@@ -127,9 +130,11 @@ def makeService(options: Options) -> IService:
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
     supervisor = Supervisor.fromEnvironment(startEnvironment(), os.getpid())
     try:
-        return TwistdNode(reactor, options.configuration, options.secrets, supervisor)
+        node = TwistdNode(reactor, options.configuration, options.secrets, supervisor)
     except ConfigurationError as error:  # no such registry
         raise SystemExit(f"bmnode: {error}") from None
+    node.file = Reload(Path(options["config"]), options.configuration, node.reconfigure)
+    return node
 
 
 class Node(MultiService):
@@ -144,6 +149,7 @@ class Node(MultiService):
     @ivar turn: ends each turn.
     @ivar homebrew: the HomeBrew master, or L{None} when it is not configured.
     @ivar orders: what was ordered by hand of logins, or L{None} when there is no HomeBrew master.
+    @ivar file: reads the configuration again, or L{None} when it did not come from a file.
     @ivar api: the HTTP API, or L{None} when it is switched off.
     @ivar web: its ports on the network, or L{None} when it is switched off.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
@@ -166,6 +172,7 @@ class Node(MultiService):
         """
         super().__init__()
         self.configuration = configuration
+        self.file: Reload | None = None
         self.api: Api | None = None
         self.web: WebService | None = None
         self._clock = reactor
@@ -220,7 +227,9 @@ class Node(MultiService):
         configuration = loadConfiguration(path)
         makeStateFolder(configuration)
         secrets, _ = openSecrets(configuration.secrets)
-        return cls(reactor, configuration, secrets)
+        node = cls(reactor, configuration, secrets)
+        node.file = Reload(Path(path), configuration, node.reconfigure)
+        return node
 
     def startService(self) -> None:
         """
@@ -230,6 +239,29 @@ class Node(MultiService):
             parts may run.
         """
         super().startService()
+
+    def reconfigure(self, configuration: Configuration) -> None:
+        """
+        Take on what can be changed while calls go on.
+
+        @raise ConfigurationError: there is no rule of a name; nothing has changed.
+        """
+        self.exchange.useRules(configuration.routing.rules)
+        homebrew = configuration.homebrew
+        if homebrew is not None and self._access is not None and self.homebrew is not None:
+            self._access.reconfigure(homebrew)
+            self.router.setTimes(homebrew.hangTime, homebrew.talkLimit)
+            self.homebrew.reviewAccess()
+
+    def reload(self) -> Reloaded:
+        """
+        Read the configuration file again.
+
+        @raise ConfigurationError: it has mistakes, or this node was not started with a file.
+        """
+        if self.file is None:
+            raise ConfigurationError([Mistake("configuration", "this node has none in a file")])
+        return self.file.reload()
 
     def stopService(self) -> Deferred[Any]:
         """
@@ -338,6 +370,7 @@ class Node(MultiService):
             choices=links.choices if links is not None else None,
             registry=links.registry if links is not None else None,
             drop=self._drop,
+            reload=self.reload,
             messages=self.exchange.texts,
             broker=broker.broker if broker is not None else None,
             outbox=broker.broker.outbox if broker is not None else None,
@@ -428,9 +461,16 @@ class TwistdNode(Node):
             super().startService()
         except ConfigurationError as error:
             self._end(error)
+        if self.file is not None:
+            signal.signal(signal.SIGHUP, self._hungUp)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_NEW_CYCLES, 20, 100)
+
+    def _hungUp(self, number: int, frame: object) -> None:
+        # Within a signal nothing else is safe.
+        if self.file is not None:
+            self._clock.callFromThread(self.file.signalled)
 
     def _end(self, error: ConfigurationError) -> NoReturn:
         raise SystemExit(f"bmnode: {error}") from None

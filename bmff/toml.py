@@ -1,7 +1,7 @@
 """
 A TOML file (TOML 1.0) as one value of attrs classes, or every mistake in it by its place.
 
-Keys are C{snake_case} in a file and camelCase in Python; L{_written} is where one becomes the
+Keys are C{snake_case} in a file and camelCase in Python; L{written} is where one becomes the
 other.
 """
 
@@ -235,7 +235,7 @@ class Schema(Generic[T]):
                 if self._quote:
                     yield (*path, key), self._unknown(key, error.cl, path)
                 else:
-                    known = ", ".join(_written(field.name) for field in attrs.fields(error.cl))
+                    known = ", ".join(written(field.name) for field in attrs.fields(error.cl))
                     yield path, f"holds an unknown key; known here: {known}"
         elif isinstance(error, KeyError):
             yield path, "is missing"
@@ -254,7 +254,7 @@ class Schema(Generic[T]):
                 f"in [{dotted(home)}]" if home else "above the first [table]" for home in homes
             )
             return f"unknown here; it belongs {' or '.join(places)}"
-        return f"unknown; {perhaps(key, [_written(field.name) for field in attrs.fields(type_)])}"
+        return f"unknown; {perhaps(key, [written(field.name) for field in attrs.fields(type_)])}"
 
 
 def _homes(root: type) -> Iterator[tuple[str, tuple[object, ...]]]:
@@ -266,12 +266,12 @@ def _homes(root: type) -> Iterator[tuple[str, tuple[object, ...]]]:
         for type_ in (field.type, *get_args(field.type)):
             if isinstance(type_, type) and attrs.has(type_):
                 for inner in attrs.fields(type_):
-                    yield _written(inner.name), (_written(field.name),)
+                    yield written(inner.name), (written(field.name),)
     for field in fields:
-        yield _written(field.name), ()
+        yield written(field.name), ()
 
 
-def _written(name: str) -> str:
+def written(name: str) -> str:
     """
     How an attribute is written in a file.
     """
@@ -281,7 +281,7 @@ def _written(name: str) -> str:
 def _step(error: Exception) -> tuple[object, ...]:
     for note in getattr(error, "__notes__", ()):
         if isinstance(note, AttributeValidationNote):
-            return (_written(note.name),)
+            return (written(note.name),)
         if isinstance(note, IterableValidationNote):
             return (note.index,)
     return ()
@@ -331,7 +331,7 @@ def _making(make: Callable[[Any], object]) -> StructureHook:
 def _table(type_: Any, converter: Converter) -> StructureHook:
     attrs.resolve_types(type_)
     names: dict[str, Any] = {
-        field.name: override(rename=_written(field.name)) for field in attrs.fields(type_)
+        field.name: override(rename=written(field.name)) for field in attrs.fields(type_)
     }
     inner = make_dict_structure_fn(type_, converter, **names)
 

@@ -127,6 +127,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "protocols",
         )
     ),
+    "reload": Room(("errors", "toml", "sections", "config")),
     "exchange": Room(("errors", "ibmff", "routing", "dmr", "events", "router")),
     "linkservice": Room(
         (
@@ -157,6 +158,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "wire",
             "router",
             "exchange",
+            "reload",
             "keys",
             "sections",
             "config",

@@ -92,6 +92,27 @@ class UndrainOptions(OrderOptions):
         return "hotspots may log in again"
 
 
+class ReloadOptions(OrderOptions):
+    """
+    The options of C{bmffctl reload}.
+    """
+
+    longdesc = (
+        "Has a running node read its configuration file again: settings of hotspots and rules "
+        "count at once, what needs a restart is named. A file with mistakes changes nothing."
+    )
+    resource = key = "reload"
+
+    def show(self, content: dict[str, Any]) -> str:
+        """
+        What counts, and what waits.
+        """
+        lines = [f"counts from now on: {', '.join(content['applied']) or 'nothing new'}"]
+        if content["waiting"]:
+            lines.append(f"counts after a restart: {', '.join(content['waiting'])}")
+        return "\n".join(lines)
+
+
 class PeerOptions(OrderOptions):
     """
     What commands about one peer have in common.

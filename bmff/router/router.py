@@ -93,6 +93,13 @@ class Router:
         )
         self._remains = Remains(self.deadlines)
 
+    def setTimes(self, hangTime: float, talkLimit: float) -> None:
+        """
+        For calls that begin, or end, from now on; see L{Router}.
+        """
+        self._hangTime = hangTime
+        self._talkLimit = talkLimit or inf
+
     # Frames.
 
     def route(self, ingress: Peer | Remote, frame: Frame, now: float) -> None:

@@ -211,6 +211,13 @@ class Api:
             ("drain", verbs.drain, schemas.NOTHING, schemas.DRAIN, "Empty the node, gently."),
             ("undrain", verbs.undrain, schemas.NOTHING, schemas.DRAIN, "Let everybody in again."),
             (
+                "reload",
+                verbs.reload,
+                schemas.NOTHING,
+                schemas.RELOAD,
+                "Read the configuration file again.",
+            ),
+            (
                 "disconnect",
                 verbs.disconnect,
                 schemas.A_PEER_AND_REASON,

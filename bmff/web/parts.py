@@ -115,6 +115,18 @@ class Outbox(Protocol):
     def dropped(self) -> int: ...
 
 
+class Changed(Protocol):
+    """
+    What has become of a changed file, see L{bmff.reload.Reloaded}.
+    """
+
+    @property
+    def applied(self) -> Sequence[str]: ...
+
+    @property
+    def waiting(self) -> Sequence[str]: ...
+
+
 class Messages(Protocol):
     """
     Sends text messages to radios, see L{bmff.router.texts.Texts}.
@@ -153,6 +165,7 @@ class Parts:
     @ivar choices: what those run over.
     @ivar registry: what nodes know together.
     @ivar drop: ends a call; L{None} where that cannot be done.
+    @ivar reload: reads the configuration file again; L{None} where that cannot be done.
     @ivar messages: sends texts.
     @ivar broker: the connection to an MQTT broker, if there is one.
     @ivar outbox: what waits for it.
@@ -179,6 +192,7 @@ class Parts:
     choices: Choices | None = None
     registry: Rows | None = None
     drop: Callable[[Call], None] | None = None
+    reload: Callable[[], Changed] | None = None
     messages: Messages | None = None
     broker: Broker | None = None
     outbox: Outbox | None = None

@@ -345,6 +345,7 @@ SESSION: Final = fields(
 PATH: Final = fields(
     path=fields(node=integer(), transport=nullable(text()), done=truth(), reason=text())
 )
+RELOAD: Final = fields(reload=fields(applied=rows(text()), waiting=rows(text())))
 DRAIN: Final = fields(drain=fields(draining=truth(), peers=_COUNT))
 PEER: Final = fields(peer=fields(id=integer(0, _LARGEST_ID), here=truth()))
 STATIC: Final = fields(

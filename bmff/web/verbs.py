@@ -64,6 +64,20 @@ class Verbs:
         self.stop()
         return self._drained(orders, homebrew)
 
+    async def reload(self, order: dict[str, Any]) -> dict[str, Any]:
+        """
+        Read the configuration file again, and use what can be used at once.
+
+        @raise Refused: it has mistakes, or cannot be read again.
+        """
+        if self._parts.reload is None:
+            raise Refused(503, "this node cannot read its file again")
+        try:
+            done = self._parts.reload()
+        except ConfigurationError as error:
+            raise Refused(409, str(error)) from None
+        return {"reload": {"applied": list(done.applied), "waiting": list(done.waiting)}}
+
     async def disconnect(self, order: dict[str, Any]) -> dict[str, Any]:
         """
         Say good-bye to a peer, which comes back in 10 s as a rule.

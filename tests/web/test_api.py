@@ -31,6 +31,7 @@ ORDERS = {
     "/path": {"node": 25012, "transport": "tcp"},
     "/drain": {},
     "/undrain": {},
+    "/reload": {},
     "/disconnect": {"peer": 2340002},
     "/ban": {"peer": 2340002, "reason": "noise"},
     "/unban": {"peer": 2340002},

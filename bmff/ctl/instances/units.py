@@ -32,6 +32,7 @@ Type=notify
 NotifyAccess=main
 ExecStart=/opt/BrandMeister/venv/bin/twistd --nodaemon --pidfile= bmnode \
     --config /opt/BrandMeister/Instances/%i.toml
+ExecReload=/bin/kill -HUP $MAINPID
 User=bmff
 Group=bmff
 StateDirectory=bmff
