@@ -24,6 +24,7 @@ from bmff.testing.requirements import requires
 SCRIPT: Final = Path(__file__).parent.parent / "etc" / "tarantool" / "registry.lua"
 PASSWORDS: Final = {user: f"{user}-of-a-test" for user in ("bmnode", "bmadmin", "bmreplica")}
 PATIENCE: Final = 30.0  # seconds in which a server has to come up, or replicas to agree
+MOST_RESTARTS: Final = 5  # while replicas meet
 _LOOK_INTERVAL: Final = 0.01  # seconds
 _END: Final = b"\n...\n"  # of an answer at the console
 _SPACES: Final = ("Nodes", "Peers", "Subscriptions", "Locations")
@@ -72,6 +73,7 @@ class Server:
         self.address = f"unix/:{folder}/iproto.sock"
         self.environment = settings
         self._process: Popen[bytes] | None = None
+        self._restarts = 0
         folder.mkdir()
         self.writePasswords("".join(f"{user} = {one}\n" for user, one in PASSWORDS.items()))
 
@@ -120,6 +122,17 @@ class Server:
             return self.ask("wait_changes ~= nil") is True
         except (OSError, EOFError):  # it does not listen yet
             return False
+
+    def readyAgain(self) -> bool:
+        """
+        Whether clients may call; one that has ended is started again, as its unit does. Tarantool
+        may take another newcomer, which may not write yet, for the one to copy from, and ends.
+        """
+        assert self._process is not None
+        if self._process.poll() is not None and self._restarts < MOST_RESTARTS:
+            self._restarts += 1
+            self.begin()
+        return self.ready()
 
     def start(self) -> None:
         """

@@ -197,7 +197,7 @@ class JoinTests(ServerCase):
         for one in servers:
             one.begin()
         for one in servers:
-            waitUntil(one.ready, f"replica in {one.folder}")
+            waitUntil(one.readyAgain, f"replica in {one.folder}")
         self.assertEqual(self.agree(servers), rows)
         servers[2].do("box.space.Peers:replace({2, 'c'})")
         self.agree(servers)

@@ -23,6 +23,7 @@ from bmff.events import Event, Events
 from bmff.ibmff import BadRow, NodeRow, OverrideRow
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.reload import Reloaded
 from bmff.router.call import Call
 from bmff.router.router import Router
 from bmff.testing.hotspots import VirtualHotspot
@@ -233,6 +234,7 @@ class SomeNode:
             "links": self.links,
             "registry": self.rows,
             "drop": self.dropped.append,
+            "reload": lambda: Reloaded(("homebrew.static",), ("homebrew.listen",)),
             "messages": self.messages,
             "broker": self.broker,
             "outbox": SomeOutbox(),
