@@ -220,7 +220,8 @@ class BareTests(AnswersTests):
     """
 
     def makeNode(self) -> SomeNode:
-        names = ("orders", "homebrew", "links", "registry", "drop", "messages", "broker", "outbox")
+        logins = ("orders", "homebrew", "drop", "reload")
+        names = (*logins, "links", "registry", "messages", "broker", "outbox")
         return SomeNode(**dict.fromkeys(names))
 
     async def test_views(self) -> None:
