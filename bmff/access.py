@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
+from bmff.dmr.numbers import radioID
 from bmff.dmr.ranges import Ranges
 from bmff.ibmff import PeerRow, SubscriptionRow
 from bmff.router.translation import Form, Rule, Translation
@@ -97,13 +98,6 @@ class PeerSettings:
         return {1: self.slot1, 2: self.slot2}
 
 
-def radioID(peerID: int) -> int:
-    """
-    The radio ID that a hotspot's ID is made from: the first seven of nine digits, else all.
-    """
-    return peerID // 100 if 100_000_000 <= peerID <= 999_999_999 else peerID
-
-
 class Access:
     """
     The rules of a HomeBrew master.
@@ -135,8 +129,8 @@ class Access:
         The operator says something else; whoever is logged in is to be reviewed then.
         """
         self._password = homebrew.password
-        self._allow = _ranges(homebrew.allow)
-        self._deny = _ranges(homebrew.deny)
+        self._allow = ranges(homebrew.allow)
+        self._deny = ranges(homebrew.deny)
         self._peers = dict(homebrew.peer.items())
         self._common = _settings(homebrew, PeerEntry())
         self._settings = {each: _settings(homebrew, peer) for each, peer in self._peers.items()}
@@ -253,7 +247,10 @@ def _differing(before: Mapping[int, T], now: Mapping[int, T]) -> Iterator[int]:
             yield key
 
 
-def _ranges(items: Iterable[IDs | Talkgroups]) -> Ranges:
+def ranges(items: Iterable[IDs | Talkgroups]) -> Ranges:
+    """
+    A list of IDs or talkgroups as one set.
+    """
     return Ranges(ends for each in items for ends in each.ranges)
 
 
@@ -279,8 +276,8 @@ def _settings(homebrew: Homebrew, peer: PeerEntry) -> PeerSettings:
 
 def _refused(homebrew: Homebrew, peer: PeerEntry) -> Ranges:
     allow, deny = peer.allowTalkgroups, peer.denyTalkgroups
-    allowed = _ranges(homebrew.allowTalkgroups if allow is None else allow)
-    denied = _ranges(homebrew.denyTalkgroups if deny is None else deny)
+    allowed = ranges(homebrew.allowTalkgroups if allow is None else allow)
+    denied = ranges(homebrew.denyTalkgroups if deny is None else deny)
     return denied | (_EVERY - allowed) if allowed else denied
 
 

@@ -16,14 +16,13 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from bmff.access import translation
-from bmff.dmr.ranges import Ranges
+from bmff.access import ranges, translation
 from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
 from bmff.protocols.openbridge import BridgeSettings, OpenBridge, OpenBridgeTrunk
 from bmff.protocols.turn import Turn
 from bmff.sections.openbridge import BridgeEntry
 from bmff.sections.openbridge import OpenBridge as OpenBridgeSection
-from bmff.sections.values import Address, IDs, Talkgroups
+from bmff.sections.values import Address
 from bmff.sockets.addresses import IPV4_SIZE, IPV6_SIZE
 from bmff.sockets.datagrams import DatagramPort
 from bmff.sockets.names import lookUp
@@ -49,7 +48,7 @@ def bridgeSettings(entry: BridgeEntry, network: int) -> BridgeSettings:
 
     @param network: the node's ID.
     """
-    servers = _ranges(entry.servers)
+    servers = ranges(entry.servers)
     apart = entry.enhanced if entry.localTalkgroups is None else entry.localTalkgroups
     terms = Terms(
         server=entry.id if entry.id is not None else network,
@@ -62,21 +61,17 @@ def bridgeSettings(entry: BridgeEntry, network: int) -> BridgeSettings:
         crossing=ENHANCED if apart else FREE,
         servers=servers if len(servers) else None,
     )
-    wanted = _ranges(entry.send)
+    wanted = ranges(entry.send)
     return BridgeSettings(
         name=entry.name,
         network=entry.name if entry.network is None else entry.network,
         terms=terms,
         enhanced=entry.enhanced,
         wanted=wanted,
-        brought=wanted if entry.accept is None else _ranges(entry.accept),
+        brought=wanted if entry.accept is None else ranges(entry.accept),
         private=entry.private,
         translation=translation(entry.translate),
     )
-
-
-def _ranges(items: Iterable[Talkgroups | IDs]) -> Ranges:
-    return Ranges(one for item in items for one in item.ranges)
 
 
 class BridgeService(Service):

@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 
-from bmff.access import translation
+from bmff.access import ranges, translation
 from bmff.dmr.numbers import isLocal
 from bmff.dmr.ranges import Ranges
 from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
@@ -153,7 +153,7 @@ def uplinkSettings(entry: Entry) -> UplinkSettings:
     """
     An uplink as the protocol wants it described.
     """
-    allowed, denied = _ranges(entry.allow), _ranges(entry.deny)
+    allowed, denied = ranges(entry.allow), ranges(entry.deny)
     return UplinkSettings(
         name=entry.name,
         network=entry.name if entry.network is None else entry.network,
@@ -161,7 +161,7 @@ def uplinkSettings(entry: Entry) -> UplinkSettings:
         station=_station(entry),
         options=entry.options,
         static=dict(entry.static),
-        accepted=_ranges(entry.accept),
+        accepted=ranges(entry.accept),
         refused=denied | (_EVERY_RADIO - allowed) if allowed else denied,
         private=entry.private,
         translation=translation(entry.translate),
@@ -191,10 +191,6 @@ def _station(entry: Entry) -> Station:
         software=SOFTWARE,
         package=PACKAGE,
     )
-
-
-def _ranges(items: Iterable[Talkgroups | IDs]) -> Ranges:
-    return Ranges(ends for each in items for ends in each.ranges)
 
 
 class UplinkService(Service):

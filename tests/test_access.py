@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from bmff.access import Access, radioID
+from bmff.access import Access
 from bmff.config import parseConfiguration
+from bmff.dmr.numbers import radioID
 from bmff.ibmff import PeerRow, SubscriptionRow
 from bmff.router.translation import Form
 from bmff.sections.homebrew import Homebrew

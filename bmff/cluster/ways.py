@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from bmff.cluster.choice import FALLBACK, ON_ONE_HOST, chooseTransport, isOverruled
+from bmff.cluster.choice import FALLBACK, ON_ONE_HOST, VSOCK, chooseTransport, isOverruled
 from bmff.ibmff import NodeRow, OverrideRow
 from bmff.wire.fastforward.capabilities import Capabilities
 from bmff.wire.fastforward.link import Link
@@ -25,7 +25,6 @@ UDP_FAILS: Final = 10.0  # seconds without an answer over UDP after which TCP is
 AUTO: Final = "auto"
 TCP: Final = "tcp"
 TLS: Final = "tls"
-APART: Final = "vsock"  # leads where UDP does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ class Ways:
         ways = [Way(row, patience)]
         if known is None:
             return ways
-        if row.transport not in {FALLBACK, APART} and failing(node, row.transport):
+        if row.transport not in {FALLBACK, VSOCK} and failing(node, row.transport):
             ways.append(Way(known, patience))
         # Where UDP does not pass TCP may, and where that is looked into TLS may.
         before = FALLBACK
@@ -247,12 +246,12 @@ class Ways:
         elif chosen in ON_ONE_HOST:
             key = known.key if known is not None else 0
             ways.append(Way(OverrideRow(node, key, chosen, "", other.port), patience))
-        elif chosen == APART and other.cid and not (wish or other.wish):
+        elif chosen == VSOCK and other.cid and not (wish or other.wish):
             key = known.key if known is not None else 0
             ways.append(Way(OverrideRow(node, key, chosen, str(other.cid), other.port), patience))
         elif chosen == FALLBACK and known is not None:
             ways.append(Way(known, patience))
-        apart = chosen == APART and (wish is not None or bool(other.wish))
+        apart = chosen == VSOCK and (wish is not None or bool(other.wish))
         if chosen != FALLBACK and not apart and known is not None:
             ways.append(Way(known, patience))
         return ways

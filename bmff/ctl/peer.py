@@ -14,6 +14,7 @@ from twisted.python import usage
 
 from bmff.ctl.rowcommand import RowCommand, RowCommands, badRows
 from bmff.ctl.tables import table
+from bmff.dmr.numbers import radioID
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import BadRow, IRegistry, PeerRow
 
@@ -35,13 +36,6 @@ def peerID(word: str) -> int:
     if not (known and 1 <= int(word) <= LARGEST_PEER):
         raise usage.UsageError(f"{word!a} is no ID of a hotspot or repeater")
     return int(word)
-
-
-def radioID(peer: int) -> int:
-    """
-    The radio ID that a hotspot's ID is made from: the first seven of nine digits, else all.
-    """
-    return peer // 100 if 100_000_000 <= peer <= 999_999_999 else peer
 
 
 def flag(word: str) -> tuple[bool | None]:

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from bmff.dmr import bptc, golay, reedsolomon
-from bmff.dmr.frame import TERMINATOR, VOICE_HEADER
+from bmff.dmr.frame import TERMINATOR, VOICE_HEADER, Frame
 from bmff.dmr.lc import FullLinkControl
 from bmff.errors import ProtocolError
 
@@ -131,6 +131,20 @@ def decodeVoiceHeader(burst: bytes) -> FullLinkControl:
         raise ProtocolError("burst without a Link Control")
     word = bptc.decode(information(burst))
     return FullLinkControl.fromBytes(reedsolomon.decode(word, mask))
+
+
+def linkControlOf(frame: Frame) -> FullLinkControl:
+    """
+    The Link Control of a call, as far as its first frame tells: that of a voice header, else, and
+    where that was received too badly, what the network says of the call.
+    """
+    if frame.dataType == VOICE_HEADER:
+        try:
+            return decodeVoiceHeader(frame.burst)
+        except ProtocolError:
+            pass
+    make = FullLinkControl.private if frame.private else FullLinkControl.group
+    return make(frame.destination, frame.source)
 
 
 def voiceHeader(lc: FullLinkControl, colourCode: int = 1) -> bytes:

@@ -15,6 +15,13 @@ ALL_CALL: Final = 0xFFFFFF  # everybody, ETSI TS 102 361-1 annex A
 SERVICES: Final = frozenset((UNLINK, STATUS, *range(9990, 10_000)))  # the last ten: parrot and kin
 
 
+def radioID(peerID: int) -> int:
+    """
+    The radio ID that a hotspot's ID is made from: the first seven of nine digits, else all.
+    """
+    return peerID // 100 if 100_000_000 <= peerID <= 999_999_999 else peerID
+
+
 def isService(number: int) -> bool:
     """
     Whether a number means a service of the node and is never routed, as talkgroup or radio.

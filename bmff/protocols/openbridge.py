@@ -15,12 +15,10 @@ from typing import Final, Protocol, TypeAlias
 
 from twisted.internet.interfaces import IReactorTime
 
-from bmff.dmr.burst import decodeVoiceHeader
-from bmff.dmr.frame import DATA_SYNC, DATA_TYPE, KIND, VOICE_HEADER, Frame
-from bmff.dmr.lc import FullLinkControl
+from bmff.dmr.burst import linkControlOf
+from bmff.dmr.frame import Frame
 from bmff.dmr.numbers import isLocal
 from bmff.dmr.ranges import Ranges
-from bmff.errors import ProtocolError
 from bmff.protocols.alarm import Alarm
 from bmff.protocols.turn import Turn
 from bmff.router.call import Call, Peer, RemoteSink
@@ -178,7 +176,7 @@ class OpenBridgeTrunk(Trunk):
             return None
         if ours is None:
             return self._route
-        return self._takeRewritten(FrameRewriting(_linkControl(frame), ours, frame.source))
+        return self._takeRewritten(FrameRewriting(linkControlOf(frame), ours, frame.source))
 
     def _takeRewritten(self, rewriting: FrameRewriting) -> Deliver:
         rewrite, route = rewriting.rewrite, self._route
@@ -482,16 +480,3 @@ class OpenBridge:
     def _due(self, now: float) -> None:
         self.happened(self.exchange.timeout(now), now)
         self.turnEnded()
-
-
-def _linkControl(frame: Frame) -> FullLinkControl:
-    """
-    What the first frame of a stream tells of its call.
-    """
-    if frame.flags & (KIND | DATA_TYPE) == DATA_SYNC | VOICE_HEADER:
-        try:
-            return decodeVoiceHeader(frame.burst)
-        except ProtocolError:  # received too badly: what the network says of the call has to do
-            pass
-    make = FullLinkControl.private if frame.private else FullLinkControl.group
-    return make(frame.destination, frame.source)

@@ -9,20 +9,17 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from bmff.dmr.burst import decodeVoiceHeader, terminator
+from bmff.dmr.burst import linkControlOf, terminator
 from bmff.dmr.frame import (
     DATA_SYNC,
-    KIND,
     PRIVATE,
     SLOT_2,
     TERMINATOR,
-    VOICE_HEADER,
     Frame,
 )
 from bmff.dmr.lc import FullLinkControl
 from bmff.dmr.numbers import REFLECTOR
 from bmff.dmr.ranges import Ranges
-from bmff.errors import ProtocolError
 from bmff.router.rewriting import RewritingSink
 from bmff.router.translation import Form, Translation
 
@@ -334,7 +331,7 @@ class Call:
     """
 
     __slots__ = (
-        "_header",
+        "_first",
         "_rewritings",
         "_sinks",
         "data",
@@ -396,9 +393,7 @@ class Call:
         self.remotes: dict[Remote, RemoteSink] = {}
         self._sinks: dict[tuple[Outlet, int, Form | None], Sink] = {}
         self._rewritings: dict[Form, RewritingSink] = {}
-        self._header: Frame | None = None
-        if frame.flags & (KIND | 0x0F) == DATA_SYNC | VOICE_HEADER:
-            self._header = frame
+        self._first = frame
 
     @property
     def conversation(self) -> tuple[int, int]:
@@ -530,10 +525,4 @@ class Call:
         """
         Its Link Control, as far as it is known.
         """
-        if self._header is not None:
-            try:
-                return decodeVoiceHeader(self._header.burst)
-            except ProtocolError:
-                pass  # received too badly: what the network says of the call has to do
-        make = FullLinkControl.private if self.private else FullLinkControl.group
-        return make(self.destination, self.source)
+        return linkControlOf(self._first)

@@ -6,17 +6,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from bmff.dmr.burst import decodeVoiceHeader
-from bmff.dmr.frame import DATA_SYNC, DATA_TYPE, KIND, PRIVATE, TERMINATOR, VOICE_HEADER, Frame
-from bmff.dmr.lc import FullLinkControl
-from bmff.errors import ProtocolError
+from bmff.dmr.burst import linkControlOf
+from bmff.dmr.frame import DATA_SYNC, DATA_TYPE, KIND, PRIVATE, TERMINATOR, Frame
 from bmff.router.call import Peer, Routes
 from bmff.router.rewriting import FrameRewriting
 from bmff.router.translation import Form
 from bmff.router.trunk import Trunk
 
 LARGEST: Final = 64  # streams, more than a peer has at once; the one begun first is forgotten
-_HEADER: Final = DATA_SYNC | VOICE_HEADER
 _END: Final = DATA_SYNC | TERMINATOR
 
 
@@ -62,19 +59,6 @@ class Inward:
         rewriting = None
         if ours is not None:
             # The network says who talks; a header that says somebody else is put right.
-            rewriting = FrameRewriting(_linkControl(frame), ours, frame.source)
+            rewriting = FrameRewriting(linkControlOf(frame), ours, frame.source)
         self._streams[key] = rewriting
         return rewriting
-
-
-def _linkControl(frame: Frame) -> FullLinkControl:
-    """
-    That of a stream, as far as its first frame tells.
-    """
-    if frame.flags & (KIND | DATA_TYPE) == _HEADER:
-        try:
-            return decodeVoiceHeader(frame.burst)
-        except ProtocolError:
-            pass  # received too badly: what the network says of the call has to do
-    make = FullLinkControl.private if frame.private else FullLinkControl.group
-    return make(frame.destination, frame.source)

@@ -20,7 +20,7 @@ GRACE: Final = 2.0  # seconds that a talkgroup is kept on while a call is heard 
 
 class Floor(Protocol):
     """
-    Gives slots to calls (L{bmff.router.router.Router}).
+    Gives slots to calls (L{bmff.router.reach.Reach}).
     """
 
     def offer(self, call: Call, slot: Slot, now: float) -> None:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from bmff.access import radioID
+from bmff.dmr.numbers import radioID
 from bmff.events import CallEnded, CallStarted, Event, TalkerAliasReceived
 from bmff.router.router import Router
 from bmff.web.feed import Feed
