@@ -1,5 +1,5 @@
 """
-An authority that vouches for a broker's certificate, for tests of TLS (RFC 5280).
+An authority that vouches for certificates of hosts, for tests of TLS (RFC 5280).
 """
 
 from __future__ import annotations

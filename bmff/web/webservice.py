@@ -16,10 +16,11 @@ from twisted.web.resource import IResource
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.sections.values import Address
+from bmff.sockets.secure import SecureFactory
 from bmff.web.admission import Admission, NetworkGate
 from bmff.web.api import Api, root
 from bmff.web.refusals import Refusals
-from bmff.web.secure import Certificates, SecureFactory
+from bmff.web.secure import Certificates
 from bmff.web.site import ApiSite
 
 LOOPBACK: Final = "127.0.0.1"
@@ -99,7 +100,7 @@ class WebService(Service):
                 for address in settings.listen:
                     self._listen(address, self._site, "web.listen", "http")
             if settings.tls:
-                factory = SecureFactory(self._site, self._certificates())
+                factory = SecureFactory(self._site, self._certificates().context)
                 for address in settings.tls:
                     self._listen(address, factory, "web.tls", "https")
         except ConfigurationError:

@@ -24,7 +24,7 @@ from bmff.protocols.mqtt.connection import Login
 from bmff.protocols.mqtt.outbox import MOST_MESSAGES, Outbox
 from bmff.protocols.mqtt.secure import SecureEndpoint, makeContext
 from bmff.testing.requirements import requires
-from tests.brokers.authority import Authority
+from tests.authority import Authority
 from tests.brokers.case import Doer, Place, Settings
 from tests.mosquitto import Mosquitto
 from tests.nodes import PATIENCE, ROOT
