@@ -22,10 +22,12 @@ class OrderOptions(AnyOrderOptions):
 
     @cvar resource: what is to be done.
     @cvar key: what an answer has in it.
+    @cvar said: that for people, the places in braces filled from it.
     """
 
     resource: ClassVar[str]
     key: ClassVar[str]
+    said: ClassVar[str]
     synopsis = "[options]"
     optParameters = [
         ["socket", "s", None, "the running node's control socket"],
@@ -56,7 +58,7 @@ class OrderOptions(AnyOrderOptions):
         """
         The answer for people.
         """
-        raise NotImplementedError
+        return self.said.format_map(content)
 
 
 class DrainOptions(OrderOptions):
@@ -69,12 +71,7 @@ class DrainOptions(OrderOptions):
         "call has ended. To take that back: bmffctl undrain."
     )
     resource = key = "drain"
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        How many are left.
-        """
-        return f"nobody new may log in; {content['peers']} are in calls still"
+    said = "nobody new may log in; {peers} are in calls still"
 
 
 class UndrainOptions(OrderOptions):
@@ -84,12 +81,7 @@ class UndrainOptions(OrderOptions):
 
     longdesc = "Lets hotspots log in again to a running node that was emptied."
     resource, key = "undrain", "drain"
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        That it is done.
-        """
-        return "hotspots may log in again"
+    said = "hotspots may log in again"
 
 
 class ReloadOptions(OrderOptions):
@@ -144,12 +136,7 @@ class DisconnectOptions(PeerOptions):
     longdesc = "Tells a hotspot or repeater good-bye; it comes back in 10 s as a rule."
     optParameters = [["reason", "r", None, "why, for the log"]]
     resource = "disconnect"
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        That it is done.
-        """
-        return f"peer {content['id']} is sent away"
+    said = "peer {id} is sent away"
 
 
 class BanOptions(PeerOptions):
@@ -163,12 +150,7 @@ class BanOptions(PeerOptions):
     )
     optParameters = [["reason", "r", None, "why, for the log"]]
     resource = "ban"
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        That it is done.
-        """
-        return f"peer {content['id']} may not log in until this node ends, or: bmffctl unban"
+    said = "peer {id} may not log in until this node ends, or: bmffctl unban"
 
 
 class UnbanOptions(PeerOptions):
@@ -178,12 +160,7 @@ class UnbanOptions(PeerOptions):
 
     longdesc = "Lets a hotspot or repeater in again that was banned by hand."
     resource = "unban"
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        That it is done.
-        """
-        return f"peer {content['id']} may log in again"
+    said = "peer {id} may log in again"
 
 
 class StaticOptions(PeerOptions):
@@ -236,6 +213,7 @@ class DropOptions(OrderOptions):
     synopsis = "[options] STREAM"
     longdesc = "Ends a call; bmffctl calls lists the stream IDs."
     resource, key = "drop", "dropped"
+    said = "call {stream} is ended"
 
     def parseArgs(self, stream: str) -> None:  # type: ignore[override]
         """
@@ -255,12 +233,6 @@ class DropOptions(OrderOptions):
         The stream.
         """
         return {"stream": self["stream"]}
-
-    def show(self, content: dict[str, Any]) -> str:
-        """
-        That it is done.
-        """
-        return f"call {content['stream']} is ended"
 
 
 class MessageOptions(OrderOptions):
