@@ -10,229 +10,28 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet import reactor as anyReactor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
 from bmff.ctl.ask import ask
-from bmff.ctl.hotspot import stamped
-from bmff.dmr.frame import DATA_SYNC, FRAME_PERIOD, KIND, Frame
-from bmff.dmr.voice import voiceCall
-from bmff.ibmff import OverrideRow
-from bmff.keys import Secrets
-from bmff.protocols.hotspot import Hotspot
-from bmff.registry.embedded import EmbeddedRegistry
-from bmff.sockets.addresses import packAddress
-from bmff.sockets.datagrams import DatagramPort
-from bmff.wire.homebrew import Station
-from bmff.wire.homebrewclient import Client
-from tests.nodes import FASTEST, PATIENCE, Home, Program, freePort, startCtl, startNode
+from tests.linkednodes import FIRST, SECOND, THIRD, LinkedNodes
+from tests.nodes import FASTEST, startCtl
+from tests.talker import Talker
 
 reactor: Any = anyReactor  # mypy does not know which reactor there is
 
-HOST = "127.0.0.1"
-FIRST, SECOND, THIRD = 25011, 25012, 25013
-SLOTS = {91: 2, 92: 1}  # the slot of each call, by talkgroup
 CHANGES = 100 if os.environ.get("BMFF_SOAK") else 10
-LOOK = 0.002  # seconds between two looks at what a process has written
 DEATH = 0.05 + 0.2  # seconds until the death of a process is known, and for a busy machine
 STILL = 1.2 + 0.3  # seconds until one that stands still is given up, the same
 BACK = 1.0 + 0.3  # seconds until it is linked again once it goes on, the same
 
 
-class Talker:
-    """
-    A duplex hotspot that talks on one slot and hears on the other.
-
-    @ivar sent: the stream and burst of each frame that it sent.
-    @ivar heard: the same of those that it was sent.
-    """
-
-    def __init__(self, master: int, radio: int, password: bytes, talk: int, hear: int) -> None:
-        """
-        @param master: the UDP port of its node.
-        @param talk: the talkgroup that it calls.
-        @param hear: the one that it hears.
-        """
-        self.sent: list[tuple[int, bytes]] = []
-        self.heard: list[tuple[int, bytes]] = []
-        self.over = False
-        self._call: Deferred[None] | None = None
-        self._radio = radio
-        self._talkgroup = talk
-        station = Station(radio, "TEST", 435_000_000, 430_000_000, slots=3)
-        client = Client(station, password, f"TS{SLOTS[hear]}={hear}", self._frameReceived)
-        self._hotspot = Hotspot(reactor, packAddress(HOST, master), client, lambda _: None)
-        self._port = DatagramPort(reactor, HOST, 0, self._hotspot)
-        self._hotspot.transport = self._port
-        self._port.startListening()
-        self._hotspot.start()
-
-    @property
-    def running(self) -> bool:
-        """
-        Whether it is logged in.
-        """
-        return self._hotspot.client.state.name == "RUNNING"
-
-    def call(self) -> None:
-        """
-        Begin a call, which goes on until L{hangUp}.
-        """
-        self.over = False
-        self._call = Deferred.fromCoroutine(self._talk())
-
-    async def hangUp(self) -> None:
-        """
-        End the call, if there is one.
-        """
-        self.over = True
-        if self._call is not None:
-            call, self._call = self._call, None
-            await call
-
-    async def _talk(self) -> None:
-        """
-        One call, its frames at their pitch.
-        """
-        due = reactor.seconds()
-        for frame in self._frames():
-            self._hotspot.sendFrame(frame)
-            self.sent.append((frame.stream, bytes(frame.burst)))
-            due += FRAME_PERIOD
-            await deferLater(reactor, max(0.0, due - reactor.seconds()))
-
-    def _frames(self) -> Iterator[Frame]:
-        """
-        A header, and voice frames that are all different until it is over.
-        """
-        for frame in voiceCall(
-            source=self._radio,
-            destination=self._talkgroup,
-            stream=int.from_bytes(os.urandom(4), "big") | 1,
-            superframes=480,
-            slot=SLOTS[self._talkgroup],
-        ):
-            if frame.flags & KIND == DATA_SYNC:
-                yield frame
-            elif self.over:
-                return
-            else:
-                yield stamped(frame, time.time_ns())
-
-    def _frameReceived(self, frame: Frame, now: float) -> None:
-        self.heard.append((frame.stream, bytes(frame.burst)))
-
-    async def stop(self) -> None:
-        """
-        Leave.
-        """
-        await self.hangUp()
-        self._hotspot.stop()
-        self._port.stopListening()
-
-
-class PathProcessesTests(TestCase):
+class PathProcessesTests(LinkedNodes):
     """
     Nodes that share a folder: one registry, one file of secrets.
     """
-
-    timeout = 300
-
-    def setUp(self) -> None:
-        self.home = Home()
-        self.addCleanup(self.home.remove)
-        secrets = Secrets.create(self.home.state / "secrets.toml")
-        self.password = secrets.homebrewPassword("hotspots") or b""
-        self.programs: dict[int, Program] = {}
-        self.masters: dict[int, int] = {}
-        self.registry = EmbeddedRegistry(reactor, self.home.state / "registry.sqlite")
-
-    async def begin(self, *nodes: int) -> None:
-        """
-        Start nodes, and wait until each is linked with all others.
-        """
-        await self.registry.start()
-        self.addCleanup(self.registry.stop)
-        for node in nodes:
-            self.startNode(node)
-        for node in nodes:
-            for other in nodes:
-                if other != node:
-                    await self.until(f"link to node {other} is up", node)
-
-    def startNode(self, node: int) -> None:
-        """
-        Start a process.
-        """
-        self.masters[node] = port = freePort()
-        configuration = self.home.write(
-            f'network = {node}\nstate = "{self.home.state}"\n'
-            f'[homebrew]\nlisten = ["{HOST}:{port}"]\nhang_time = 0.2\n'
-            f'[fastforward]\nlisten = ["{HOST}"]\nfolder = "{self.home.state}"\n',
-            f"{node}.toml",
-        )
-        self.programs[node] = program = startNode(self.home, configuration)
-        self.addCleanup(program.remove)
-
-    async def talkers(self, *nodes: int) -> list[Talker]:
-        """
-        A hotspot at each of two nodes, each of which hears the other.
-        """
-        found = []
-        for place, (talk, hear) in enumerate(((91, 92), (92, 91))):
-            master, radio = self.masters[nodes[place]], 2_340_001 + place
-            talker = Talker(master, radio, self.password, talk, hear)
-            self.addCleanup(self.leave, talker)
-            found.append(talker)
-        await self.comes(lambda: all(one.running for one in found), "the login")
-        await deferLater(reactor, 0.5)  # what is heard is told to the other node
-        return found
-
-    def leave(self, talker: Talker) -> Deferred[None]:
-        """
-        Have a hotspot be gone.
-        """
-        return Deferred.fromCoroutine(talker.stop())
-
-    async def comes(self, condition: Callable[[], object], what: str) -> float:
-        """
-        Wait until something is so.
-
-        @return: seconds.
-        """
-        begun = time.monotonic()
-        while not condition():
-            if time.monotonic() > begun + PATIENCE:
-                logs = "\n".join(each.output for each in self.programs.values())
-                self.fail(f"{what} does not come about in {PATIENCE} s:\n{logs}")
-            await deferLater(reactor, LOOK)
-        return time.monotonic() - begun
-
-    async def until(self, text: str, *nodes: int, times: int = 1) -> float:
-        """
-        Wait until nodes have written something this often.
-
-        @return: seconds.
-        """
-        programs = [self.programs[node] for node in nodes]
-        return await self.comes(
-            lambda: all(each.output.count(text) >= times for each in programs), text
-        )
-
-    async def override(self, transport: str, *nodes: int) -> None:
-        """
-        Write rows that say how nodes are reached.
-        """
-        await self.comes(lambda: self.registry.nodes.keys() >= set(nodes), "a row of each node")
-        for node in nodes:
-            port = self.registry.nodes[node].port
-            address = "" if transport == "unix" else HOST
-            await self.registry.put(OverrideRow(node, 0, transport, address, port))
 
     def said(self, node: int, text: str) -> int:
         """
@@ -263,7 +62,7 @@ class PathProcessesTests(TestCase):
         """
         await self.begin(FIRST, SECOND)
         await self.override("unix", FIRST, SECOND)
-        talkers = await self.talkers(FIRST, SECOND)
+        talkers = await self.talkersAt(FIRST, SECOND)
         for one in talkers:
             one.call()
         took = []
@@ -288,7 +87,7 @@ class PathProcessesTests(TestCase):
         """
         await self.begin(FIRST, SECOND)
         await self.until(f"now runs over {FASTEST} to", FIRST, SECOND)
-        talkers = await self.talkers(FIRST, SECOND)
+        talkers = await self.talkersAt(FIRST, SECOND)
         for one in talkers:
             one.call()
         await deferLater(reactor, 0.3)
@@ -345,7 +144,7 @@ class PathProcessesTests(TestCase):
         await self.comes(
             lambda: self.over(FIRST, SECOND) == self.over(SECOND, FIRST) == transport, transport
         )
-        talkers = await self.talkers(SECOND, FIRST)
+        talkers = await self.talkersAt(SECOND, FIRST)
         talkers[0].call()
         await deferLater(reactor, 1.0)
         victim = self.programs[SECOND].process
@@ -394,7 +193,7 @@ class PathProcessesTests(TestCase):
         on it is linked again. Nobody else is taken for dead.
         """
         await self.begin(FIRST, SECOND, THIRD)
-        talkers = await self.talkers(SECOND, FIRST)
+        talkers = await self.talkersAt(SECOND, FIRST)
         talkers[0].call()
         await deferLater(reactor, 1.0)
         victim = self.programs[SECOND].process

@@ -26,8 +26,8 @@ from bmff.keys import Secrets
 from bmff.protocols.tarantool import TarantoolClient
 from bmff.testing.requirements import requires
 from tests.nodes import PATIENCE, Home, Program, freePort, startNode
+from tests.talker import Talker
 from tests.tarantoolcluster import PASSWORDS, Server
-from tests.test_pathprocesses import SLOTS, Talker
 
 reactor: Any = anyReactor  # mypy does not know which reactor there is
 
@@ -40,8 +40,6 @@ LOOK: Final = 0.002  # seconds between two looks
 LONGEST: Final = 1.0  # seconds from a change until frames take the new path
 USUAL: Final = 0.06  # seconds, half of the changes
 BACK: Final = 2.0  # seconds from the registry's return until its rows are known
-
-SLOTS.update(dict.fromkeys(CALLS, 2))
 
 
 @requires("tarantool")

@@ -6,123 +6,48 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet import reactor as anyReactor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import TestCase
 
 from bmff.ctl.ask import ask
-from bmff.ibmff import OverrideRow
-from bmff.keys import Secrets
-from bmff.registry.embedded import EmbeddedRegistry
-from tests.nodes import Home, Program, freePort, startNode
-from tests.test_pathprocesses import Talker
+from tests.linkednodes import FIRST, SECOND, LinkedNodes
+from tests.talker import Talker
 
 reactor: Any = anyReactor  # mypy does not know which reactor there is
 
-HOST = "127.0.0.1"
-FIRST, SECOND = 25011, 25012
-PATIENCE = 300.0  # seconds: the guest is slow, and slower where others use the machine
-LOOK = 0.02  # seconds between two looks
-SETTLED = 3.0  # seconds until a link that has changed its path changes it no more
-TALK = 4.0  # seconds of a call
+SETTLED: Final = 3.0  # seconds until a link that has changed its path changes it no more
+TALK: Final = 4.0  # seconds of a call
 
 
-class LinkedNodes(TestCase):
+class GuestNodes(LinkedNodes):
     """
-    What tests of such nodes stand on.
+    What tests of such nodes stand on. The guest is slow, and slower where others use the machine.
 
-    @cvar more: lines of the nodes' section C{[fastforward]}.
-    @ivar programs: the processes, by node.
     @ivar talkers: a hotspot at each node, which hears the other.
     """
 
     timeout = 900
-    more = ""
+    patience = 300.0
+    look = 0.02
+    told = 2.0
+    talkers: list[Talker]
 
-    async def begin(self) -> None:
+    async def link(self) -> None:
         """
         Start two nodes, link them, and log a hotspot in at each.
         """
-        self.home = Home()
-        self.addCleanup(self.home.remove)
-        secrets = Secrets.create(self.home.state / "secrets.toml")
-        password = secrets.homebrewPassword("hotspots") or b""
-        self.registry = EmbeddedRegistry(reactor, self.home.state / "registry.sqlite")
-        await self.registry.start()
-        self.addCleanup(self.registry.stop)
-        self.programs: dict[int, Program] = {}
-        masters = [self._start(node) for node in (FIRST, SECOND)]
-        await self.says(f"link to node {SECOND} is up", FIRST)
-        await self.says(f"link to node {FIRST} is up", SECOND)
-        self.talkers = [
-            Talker(master, 2_340_001 + place, password, talk, hear)
-            for place, (master, talk, hear) in enumerate(
-                ((masters[0], 91, 92), (masters[1], 92, 91))
-            )
-        ]
-        for talker in self.talkers:
-            self.addCleanup(self._leave, talker)
-        await self.comes(lambda: all(one.running for one in self.talkers), "the login")
-        await deferLater(reactor, 2.0)  # what is heard is told to the other node
-
-    def _start(self, node: int) -> int:
-        """
-        Start a process.
-
-        @return: its UDP port for hotspots.
-        """
-        port = freePort()
-        configuration = self.home.write(
-            f'network = {node}\nstate = "{self.home.state}"\n'
-            f'[homebrew]\nlisten = ["{HOST}:{port}"]\nhang_time = 0.2\n'
-            f'[fastforward]\nlisten = ["{HOST}"]\nfolder = "{self.home.state}"\n{self.more}\n',
-            f"{node}.toml",
-        )
-        self.programs[node] = program = startNode(self.home, configuration)
-        self.addCleanup(program.remove)
-        return port
-
-    def _leave(self, talker: Talker) -> Deferred[None]:
-        return Deferred.fromCoroutine(talker.stop())
-
-    async def comes(self, condition: Callable[[], object], what: str) -> float:
-        """
-        Wait until something is so.
-
-        @return: seconds.
-        """
-        begun = time.monotonic()
-        while not condition():
-            if time.monotonic() > begun + PATIENCE:
-                logs = "\n".join(each.output for each in self.programs.values())
-                self.fail(f"{what} does not come about in {PATIENCE} s:\n{logs}")
-            await deferLater(reactor, LOOK)
-        return time.monotonic() - begun
-
-    async def says(self, text: str, node: int) -> float:
-        """
-        Wait until a node has written something.
-
-        @return: seconds.
-        """
-        return await self.comes(lambda: text in self.programs[node].output, text)
+        await self.begin(FIRST, SECOND)
+        self.talkers = await self.talkersAt(FIRST, SECOND)
 
     async def moveTo(self, transport: str, address: str) -> None:
         """
         Write rows that say how each node is reached, and wait until the link runs so at both ends.
         """
-        nodes = {FIRST, SECOND}
-        await self.comes(lambda: self.registry.nodes.keys() >= nodes, "a row of each node")
-        for node in sorted(nodes):
-            port = self.registry.nodes[node].port
-            await self.registry.put(OverrideRow(node, 0, transport, address, port))
+        await self.override(transport, FIRST, SECOND, address=address)
         for node, other in ((FIRST, SECOND), (SECOND, FIRST)):
-            await self.says(f"link to node {other} now runs over {transport} to", node)
+            await self.until(f"link to node {other} now runs over {transport} to", node)
         await deferLater(reactor, SETTLED)  # both have connected at once, and one path stays
 
     def over(self, node: int) -> list[str]:
@@ -168,7 +93,7 @@ class LinkedNodes(TestCase):
         await deferLater(reactor, 1.0)
         victim = self.programs[SECOND].process
         os.kill(victim.pid, signal.SIGKILL)
-        took = await self.says(f"link to node {SECOND} is down", FIRST)
+        took = await self.until(f"link to node {SECOND} is down", FIRST)
         victim.wait()
         for program in self.programs.values():
             self.assertNotIn("Traceback", program.output)
