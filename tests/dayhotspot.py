@@ -369,9 +369,11 @@ class DayHotspot:
 
     def free(self, ear: Ear, now: float) -> bool:
         """
-        Whether a slot is free for any call, for certain.
+        Whether a slot is free for any call, for certain. It may have joined one of which no frame
+        came any more.
         """
-        return now - ear.active > max(QUIET, self.settings.holdOff + 2.0)
+        active = max(ear.active, self.settledAt)
+        return now - active > max(QUIET, self.settings.holdOff + 2.0)
 
     # What it hears.
 
