@@ -81,7 +81,8 @@ class MosquittoTestCase(TestCase):
     """
 
     timeout = 60
-    settings = "allow_anonymous true"
+    # A listener that others keep from reading for a while loses nothing.
+    settings = "allow_anonymous true\nmax_queued_messages 0"
     tcp = False
     onPort = ""
 
