@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from ctypes import CDLL
 from functools import cache, wraps
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,8 @@ from bmff.errors import ConfigurationError, Mistake
 
 VARIABLE: Final = "BMFF_REQUIRE"
 GUEST: Final = "BMFF_GUEST"  # in the environment of what tests/guest/run has begun
+
+_RDMA_LIBRARY: Final = "librdmacm.so.1"
 
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
@@ -62,12 +65,16 @@ def _module(name: str) -> Callable[[], str | None]:
 
 def _rdma() -> str | None:
     """
-    A device whose verbs Python can speak.
+    A device, and the library that its connections are made with.
     """
     devices = Path("/sys/class/infiniband")
     if not devices.is_dir() or not any(devices.iterdir()):
         return "no RDMA device"
-    return None if find_spec("pyverbs") else "no pyverbs (python3-pyverbs)"
+    try:
+        CDLL(_RDMA_LIBRARY)
+    except OSError:
+        return f"no {_RDMA_LIBRARY} (librdmacm1)"
+    return None
 
 
 def _vsock() -> str | None:
