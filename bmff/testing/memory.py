@@ -11,22 +11,23 @@ from itertools import count
 from random import Random
 from typing import Final
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.task import Clock
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import (
     IAcceptor,
-    IConversation,
     IPathReceiver,
     IPathTransport,
     ITransport,
     TransportSettings,
 )
+from bmff.sockets.descriptor import CLOSED_HERE, CLOSED_THERE, LARGEST, NOBODY
+from bmff.transports.lifetime import Lifetime
+from bmff.transports.strangers import Reception, Stranger
 
-LARGEST: Final = 0xFFFF  # bytes of a packet
 _LOG_INTERVAL: Final = 1.0  # seconds between two reports of a receiver's failures
 
 
@@ -93,7 +94,7 @@ class MemoryPath:
     """
     One end of a connection.
 
-    @ivar receiver: takes what comes; L{None} when the connection is gone.
+    @ivar receiver: takes what comes; L{NOBODY} when the connection is gone.
     @ivar peer: the other end; L{None} where nobody listened.
     @ivar stalled: whether what comes waits instead of being handed over; see L{resume}.
     @ivar refused: packets that were not taken.
@@ -104,7 +105,7 @@ class MemoryPath:
 
     def __init__(self, transport: MemoryTransport, receiver: IPathReceiver, remote: str) -> None:
         network = transport.network
-        self.receiver: IPathReceiver | None = receiver
+        self.receiver = receiver
         self.peer: MemoryPath | None = None
         self.reliable = network.reliable
         self.ordered = network.ordered
@@ -125,7 +126,7 @@ class MemoryPath:
         @see: L{IPathTransport.sendPacket}
         """
         peer = self.peer
-        if self.receiver is None or not 0 < len(data) <= LARGEST:
+        if self.receiver is NOBODY or not 0 < len(data) <= LARGEST:
             self.refused += 1
             return False
         if peer is not None and len(peer._coming) >= self._network.room:
@@ -154,23 +155,20 @@ class MemoryPath:
         """
         now = self._network.clock.seconds()
         first = self.receiver
-        if self.stalled or first is None or not (self._coming and self._coming[0][0] <= now):
+        if self.stalled or not (self._coming and self._coming[0][0] <= now):
             return
         while self._coming and self._coming[0][0] <= now:
             data = heappop(self._coming)[2]
-            receiver = self.receiver
-            if receiver is not None:
-                self._call(receiver.packetReceived, data, now)
+            self._call(self.receiver.packetReceived, data, now)
         self._call(first.flush)
-        if self.receiver is not None and self.receiver is not first:
+        if self.receiver is not first:
             self._call(self.receiver.flush)
         if self.peer is not None and self.peer._waiting:
             self.peer._waiting = False
             self._network.clock.callLater(0, self.peer._writable)
 
     def _writable(self) -> None:
-        if self.receiver is not None:
-            self._call(self.receiver.writable)
+        self._call(self.receiver.writable)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         """
@@ -196,9 +194,9 @@ class MemoryPath:
         @see: L{IPathTransport.moveTo}
         """
         if not self.reliable and isinstance(conversation, MemoryConversation):
-            other = conversation.path.peer
+            other = conversation.connection.peer
             if other is not None and other is not self.peer:
-                conversation.path.drop("its address is another's now")
+                conversation.connection.drop("its address is another's now")
                 self.peer, other.peer = other, self
                 self.remote = conversation.remote
 
@@ -207,9 +205,9 @@ class MemoryPath:
         @see: L{IPathTransport.loseConnection}
         """
         peer = self.peer
-        if self.drop("closed here") and peer is not None and self.reliable:
+        if self.drop(CLOSED_HERE) and peer is not None and self.reliable:
             latest = max(self._network.latency, peer._latest - self._network.clock.seconds())
-            self._network.clock.callLater(latest, peer.drop, "closed by the other end")
+            self._network.clock.callLater(latest, peer.drop, CLOSED_THERE)
 
     def drop(self, reason: str) -> bool:
         """
@@ -218,8 +216,8 @@ class MemoryPath:
         @param reason: for people.
         @return: whether it was not over before.
         """
-        receiver, self.receiver = self.receiver, None
-        if receiver is None:
+        receiver, self.receiver = self.receiver, NOBODY
+        if receiver is NOBODY:
             return False
         self._coming.clear()
         self._network.clock.callLater(0, self._tell, receiver, reason)
@@ -230,75 +228,25 @@ class MemoryPath:
         self._call(receiver.connectionLost, reason)
 
 
-@implementer(IConversation, IPathReceiver)
-class MemoryConversation:
+class MemoryConversation(Stranger):
     """
     The other end of a connection until it is known.
 
-    @ivar path: our end.
+    @ivar connection: our end.
     """
 
-    name = "memory"
-
-    def __init__(self, acceptor: IAcceptor, key: bytes) -> None:
-        self.path: MemoryPath
-        self.key = key
-        self._acceptor = acceptor
-
-    @property
-    def remote(self) -> str:
-        """
-        @see: L{IConversation}
-        """
-        return self.path.remote
-
-    def sendPacket(self, data: bytes) -> bool:
-        """
-        @see: L{IConversation.sendPacket}
-        """
-        return self.path.sendPacket(data)
-
-    def open(self, receiver: IPathReceiver) -> IPathTransport:
-        """
-        @see: L{IConversation.open}
-        """
-        if self.path.receiver is not self:
-            raise TransportUnavailable(f"{self.remote} is gone, or known already")
-        self.path.receiver = receiver
-        return self.path
+    connection: MemoryPath
 
     def close(self) -> None:
         """
         @see: L{IConversation.close}
         """
-        if self.path.receiver is self and self.path.reliable:
-            self.path.loseConnection()
-
-    def packetReceived(self, data: bytes, now: float) -> None:
-        """
-        @see: L{IPathReceiver.packetReceived}
-        """
-        self._acceptor.strayReceived(data, self, now)
-
-    def flush(self) -> None:
-        """
-        @see: L{IPathReceiver.flush}
-        """
-        self._acceptor.flush()
-
-    def writable(self) -> None:
-        """
-        An answer that was refused is lost.
-        """
-
-    def connectionLost(self, reason: str) -> None:
-        """
-        Nobody knew it.
-        """
+        if self.connection.reliable:  # of a sender of datagrams nothing would be kept
+            super().close()
 
 
 @implementer(ITransport)
-class MemoryTransport:
+class MemoryTransport(Reception):
     """
     The transport of one node.
 
@@ -309,13 +257,11 @@ class MemoryTransport:
     name = "memory"
 
     def __init__(self, network: MemoryNetwork, settings: TransportSettings) -> None:
+        super().__init__(network.clock)
         self.network = network
         self.port = settings.port
         self._acceptor: IAcceptor | None = None
-        self._paths: set[MemoryPath] = set()
-        self._attempts: set[Deferred[IPathTransport]] = set()
-        self._stopped = False
-        self._waiting: list[Deferred[None]] = []
+        self._life = Lifetime()
 
     def listen(self, acceptor: IAcceptor) -> None:
         """
@@ -330,27 +276,17 @@ class MemoryTransport:
         """
         @see: L{ITransport.connect}
         """
-        if self._stopped:
-            return fail(TransportUnavailable("stopped"))
-        attempt: Deferred[IPathTransport] = Deferred()
-        self._attempts.add(attempt)
-        self.network.clock.callLater(self.network.latency, self._connect, attempt, port, receiver)
-        return attempt
+        return self._life.attempt(self._connect(port, receiver))
 
-    def _connect(
-        self, attempt: Deferred[IPathTransport], port: int, receiver: IPathReceiver
-    ) -> None:
-        self._attempts.discard(attempt)
+    async def _connect(self, port: int, receiver: IPathReceiver) -> IPathTransport:
+        await deferLater(self.network.clock, self.network.latency)
         other = self.network.transports.get(port)
-        if attempt.called:  # cancelled, or stopped
-            return
         if other is None and self.network.reliable:
-            attempt.errback(TransportUnavailable(f"nobody is at {port}"))
-            return
+            raise TransportUnavailable(f"nobody is at {port}")
         path = self._add(receiver, f"memory:{port}")
         if other is not None:
             other.accept(path, self.port)
-        attempt.callback(path)
+        return path
 
     def accept(self, peer: MemoryPath, port: int) -> None:
         """
@@ -359,42 +295,29 @@ class MemoryTransport:
         @param port: the number of its node.
         """
         if self._acceptor is not None:
-            conversation = MemoryConversation(self._acceptor, port.to_bytes(2, "big"))
-            path = conversation.path = self._add(conversation, f"memory:{port}")
+            conversation = MemoryConversation(self, self._acceptor, port.to_bytes(2, "big"))
+            path = self._add(conversation, f"memory:{port}")
+            if path.reliable:
+                self.greet(conversation, path)
+            else:
+                conversation.begin(path, None)
             path.peer, peer.peer = peer, path
 
     def _add(self, receiver: IPathReceiver, remote: str) -> MemoryPath:
         path = MemoryPath(self, receiver, remote)
-        self._paths.add(path)
+        self._life.paths.add(path)
         return path
 
     def ended(self, path: MemoryPath) -> None:
         """
         An end is gone, and its receiver is told now.
         """
-        self._paths.discard(path)
-        self._finish()
+        self._life.ended(path)
 
     def stopListening(self) -> Deferred[None]:
         """
         @see: L{ITransport.stopListening}
         """
-        self._stopped = True
         if self.network.transports.get(self.port) is self:
             del self.network.transports[self.port]
-        attempts, self._attempts = self._attempts, set()
-        for attempt in attempts:
-            if not attempt.called:
-                attempt.errback(TransportUnavailable("stopped"))
-        for path in list(self._paths):
-            path.loseConnection()
-        done: Deferred[None] = Deferred()
-        self._waiting.append(done)
-        self._finish()
-        return done
-
-    def _finish(self) -> None:
-        if self._stopped and not self._paths:
-            waiting, self._waiting = self._waiting, []
-            for done in waiting:
-                done.callback(None)
+        return self._life.stop()

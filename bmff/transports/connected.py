@@ -1,6 +1,6 @@
 """
-What transports on connections share: who has connected and is not known yet, who is, and how all
-of it ends.
+What transports on sockets with connections share: how those who connect and those who are connected
+to become paths, and how all of it ends.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall, IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet
 from zope.interface import implementer
 
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import (
     IAcceptor,
-    IConversation,
     IPathReceiver,
     IPathTransport,
     ITransport,
@@ -26,9 +25,8 @@ from bmff.sockets.descriptor import Connection
 from bmff.sockets.listener import Listener
 from bmff.sockets.names import NamingReactor
 from bmff.transports.lifetime import Lifetime
+from bmff.transports.strangers import Reception, Stranger
 
-MOST_STRANGERS: Final = 256  # connections whose other end is not known; the oldest is closed
-STRANGER_TIME: Final = 10.0  # seconds until such a one is closed
 CONNECT_TIME: Final = 5.0  # seconds for one attempt to connect
 
 
@@ -38,110 +36,17 @@ class TransportReactor(IReactorFDSet, NamingReactor):
     """
 
 
-@implementer(IPathReceiver, IConversation)
-class Stranger:
-    """
-    The other end of a connection that was accepted, until it is known.
-
-    @ivar name: the transport's name.
-    @ivar key: the address as bytes.
-    @ivar connection: the connection, which has the address for people as well.
-    """
-
-    connection: Connection
-
-    def __init__(self, transport: ConnectedTransport, acceptor: IAcceptor, key: bytes) -> None:
-        self.name = transport.name
-        self.key = key
-        self._transport = transport
-        self._acceptor = acceptor
-        self._limit: IDelayedCall | None = None
-
-    def begin(self, connection: Connection, limit: IDelayedCall) -> None:
-        """
-        Speak on this connection.
-
-        @param limit: closes it if nobody opens it.
-        """
-        self.connection = connection
-        self._limit = limit
-
-    @property
-    def remote(self) -> str:
-        """
-        @see: L{IConversation}
-        """
-        return self.connection.remote
-
-    def sendPacket(self, data: bytes) -> bool:
-        """
-        @see: L{IConversation.sendPacket}
-        """
-        return self.connection.sendPacket(data)
-
-    def open(self, receiver: IPathReceiver) -> IPathTransport:
-        """
-        @see: L{IConversation.open}
-        """
-        if self.connection.receiver is not self:
-            raise TransportUnavailable(f"{self.remote} is gone, or known already")
-        self._forget()
-        self.connection.receiver = receiver
-        return self.connection
-
-    def close(self) -> None:
-        """
-        @see: L{IConversation.close}
-        """
-        if self.connection.receiver is self:
-            self.connection.loseConnection()
-
-    def packetReceived(self, data: bytes, now: float) -> None:
-        """
-        @see: L{IPathReceiver.packetReceived}
-        """
-        self._acceptor.strayReceived(data, self, now)
-
-    def flush(self) -> None:
-        """
-        @see: L{IPathReceiver.flush}
-        """
-        self._acceptor.flush()
-
-    def writable(self) -> None:
-        """
-        An answer that was refused is lost; whoever wants it asks again.
-        """
-
-    def connectionLost(self, reason: str) -> None:
-        """
-        @see: L{IPathReceiver.connectionLost}
-        """
-        self._forget()
-
-    def _forget(self) -> None:
-        self._transport.strangers.pop(self.connection, None)
-        if self._limit is not None and self._limit.active():
-            self._limit.cancel()
-
-
 @implementer(ITransport)
-class ConnectedTransport(ABC):
+class ConnectedTransport(Reception, ABC):
     """
     A transport on connections. A subclass says how its sockets are bound and connected, and which
     L{Connection} is made of one.
-
-    @cvar name: the transport's name.
-    @ivar strangers: by connection, the ones not known yet, oldest first.
-    @ivar strangersDropped: how many of them were closed because there were too many.
     """
 
-    name = ""
+    _reactor: TransportReactor
 
     def __init__(self, reactor: TransportReactor, settings: TransportSettings) -> None:
-        self.strangers: dict[Connection, Stranger] = {}
-        self.strangersDropped = 0
-        self._reactor = reactor
+        super().__init__(reactor)
         self._settings = settings
         self._listeners: list[Listener] = []
         self._life = Lifetime()
@@ -211,13 +116,8 @@ class ConnectedTransport(ABC):
         except OSError:  # gone again
             sock.close()
             return
-        stranger.begin(connection, self._reactor.callLater(STRANGER_TIME, stranger.close))
-        self.strangers[connection] = stranger
+        self.greet(stranger, connection)
         self._start(connection)
-        if len(self.strangers) > MOST_STRANGERS:
-            self.strangersDropped += 1
-            oldest = self.strangers.pop(next(iter(self.strangers)))
-            oldest.close()
 
     def _start(self, connection: Connection) -> None:
         connection.lost = self._life.ended

@@ -1,17 +1,23 @@
 """
-What a transport has begun and not ended: attempts to connect and open paths, and the end of all.
+What a transport has begun and not ended: attempts to connect or to listen, open paths, and the end
+of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.python.failure import Failure
 
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import IPathTransport
+
+# What an attempt fails with that is cancelled, or for which what it waited for was.
+_GIVEN_UP: Final = (CancelledError, TransportUnavailable)
+
+T = TypeVar("T")
 
 
 class Lifetime:
@@ -26,16 +32,15 @@ class Lifetime:
     def __init__(self) -> None:
         self.stopped = False
         self.paths: set[IPathTransport] = set()
-        self._attempts: set[Deferred[IPathTransport]] = set()
+        self._attempts: set[Deferred[Any]] = set()
         self._waiting: list[Deferred[None]] = []
 
-    def attempt(
-        self, making: Coroutine[Deferred[Any], Any, IPathTransport]
-    ) -> Deferred[IPathTransport]:
+    def attempt(self, making: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         """
-        Make a path, unless all is stopped.
+        Make a path or what else there is to wait for, unless all is stopped.
 
-        @return: a C{Deferred} of it, which L{stop} has fail with L{TransportUnavailable}.
+        @return: a C{Deferred} of what is made, which L{stop} has fail with
+            L{TransportUnavailable}.
         """
         if self.stopped:
             making.close()
@@ -44,17 +49,15 @@ class Lifetime:
         self._attempts.add(attempt)
         return attempt.addBoth(self._attempted, attempt)
 
-    def _attempted(
-        self, result: IPathTransport | Failure, attempt: Deferred[IPathTransport]
-    ) -> IPathTransport | Failure:
+    def _attempted(self, result: T | Failure, attempt: Deferred[T]) -> T | Failure:
         self._attempts.discard(attempt)
-        if self.stopped and isinstance(result, Failure) and result.check(CancelledError):
+        if self.stopped and isinstance(result, Failure) and result.check(*_GIVEN_UP):
             return Failure(TransportUnavailable("stopped"))
         return result
 
     def ended(self, path: IPathTransport) -> None:
         """
-        A path is gone, and its receiver is told now.
+        A path is gone, and its receiver is told now, or was.
         """
         self.paths.discard(path)
         self._finish()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -25,7 +25,7 @@ from bmff.ibmff import (
 )
 from bmff.sockets.addresses import formatAddress, packAddress
 from bmff.sockets.names import lookUp
-from bmff.transports.connected import STRANGER_TIME, Stranger, TransportReactor
+from bmff.transports.connected import TransportReactor
 from bmff.transports.lifetime import Lifetime
 from bmff.transports.rdmaaddress import DEVICES, NO_GID, hostOf, isGID, sockaddrOf
 from bmff.transports.rdmaconnection import RDMAConnection
@@ -35,6 +35,7 @@ from bmff.transports.rdmaidentifier import Channel, Happening, Identifier
 from bmff.transports.rdmapool import SLOT_SIZE
 from bmff.transports.rdmaqueue import RECEIVES, QueuePair
 from bmff.transports.rdmaverbs import CONNECT_REQUEST, Verbs, openVerbs, unavailable
+from bmff.transports.strangers import Reception, Stranger
 
 # Fewer than elsewhere: each holds half a megabyte that is locked into memory.
 MOST_STRANGERS: Final = 32
@@ -53,17 +54,15 @@ def make(reactor: object, settings: TransportSettings) -> ITransport:
 
 
 @implementer(ITransport)
-class RDMATransport:
+class RDMATransport(Reception):
     """
     Connections of RDMA, at all the node's hosts that an RDMA device has.
 
-    @cvar name: the transport's name.
-    @ivar strangers: by connection, the ones not known yet, oldest first.
-    @ivar strangersDropped: how many of them were closed because there were too many.
     @ivar refused: connections that were asked for and not taken.
     """
 
     name = "rdma"
+    _reactor: TransportReactor
     _log = Logger()
 
     def __init__(
@@ -77,10 +76,8 @@ class RDMATransport:
         @param devices: the folder in which the kernel shows its RDMA devices.
         @raise TransportUnavailable: there is no RDMA here.
         """
-        self.strangers: dict[Any, Stranger] = {}
-        self.strangersDropped = 0
+        super().__init__(reactor)
         self.refused = 0
-        self._reactor = reactor
         self._settings = settings
         self._verbs = verbs
         self._shown = devices
@@ -176,10 +173,9 @@ class RDMATransport:
         @raise OSError: this one has, or the other is gone.
         """
         if len(self.strangers) >= MOST_STRANGERS:
-            self.strangersDropped += 1
-            self.strangers.pop(next(iter(self.strangers))).close()
+            self.dropOldest()
         key = identifier.remote
-        stranger = Stranger(cast(Any, self), acceptor, key)
+        stranger = Stranger(self, acceptor, key)
         queue = self._queueFor(identifier)
         try:
             connection = self._connection(identifier, queue, hello, stranger, key)
@@ -187,9 +183,7 @@ class RDMATransport:
         except (OSError, ProtocolError):
             queue.close()
             raise
-        limit = self._reactor.callLater(STRANGER_TIME, stranger.close)
-        stranger.begin(cast(Any, connection), limit)
-        self.strangers[connection] = stranger
+        self.greet(stranger, connection)
         self._start(connection)
 
     def _queueFor(self, identifier: Identifier) -> QueuePair:

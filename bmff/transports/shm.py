@@ -15,8 +15,9 @@ from twisted.internet.defer import TimeoutError as NoAnswer
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import IPathReceiver, IPathTransport, ITransport, TransportSettings
 from bmff.sockets.ring import checkProcessor
-from bmff.transports.connected import CONNECT_TIME, Stranger, TransportReactor
+from bmff.transports.connected import CONNECT_TIME, TransportReactor
 from bmff.transports.shmconnection import SharedConnection
+from bmff.transports.strangers import Stranger
 from bmff.transports.unix import UNIXTransport
 
 NAME: Final = "FastForward.{}.shm.sock"
@@ -52,8 +53,7 @@ class SharedMemoryTransport(UNIXTransport):
         @see: L{bmff.transports.connected.ConnectedTransport.makeConnection}
         """
         if isinstance(receiver, Stranger) and len(self.strangers) >= MOST_STRANGERS:
-            self.strangersDropped += 1
-            self.strangers.pop(next(iter(self.strangers))).close()
+            self.dropOldest()
         process, user, _group = _CREDENTIALS.unpack(self.keyOf(sock))
         return SharedConnection(
             self._reactor,

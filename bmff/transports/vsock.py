@@ -33,12 +33,8 @@ from bmff.errors import TransportUnavailable
 from bmff.ibmff import IAcceptor, IPathReceiver, IPathTransport, ITransport, TransportSettings
 from bmff.sockets.connector import Connector
 from bmff.sockets.descriptor import NOBODY, Connection, StreamConnection
-from bmff.transports.connected import (
-    CONNECT_TIME,
-    ConnectedTransport,
-    Stranger,
-    TransportReactor,
-)
+from bmff.transports.connected import CONNECT_TIME, ConnectedTransport, TransportReactor
+from bmff.transports.strangers import Stranger
 from bmff.transports.vmm import GuestSocket, reachGuest
 from bmff.transports.vsockaddress import VSocketAddress, formatPeer, packKey
 from bmff.transports.vsockconnection import AgreeingConnection, RecordConnection

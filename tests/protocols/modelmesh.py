@@ -18,6 +18,7 @@ from bmff.dmr.voice import voiceCall
 from bmff.ibmff import OverrideRow
 from bmff.router.call import Peer, Remote
 from bmff.testing.impairment import Impairment
+from bmff.testing.memory import MemoryPath
 from bmff.wire.fastforward.link import Link
 from bmff.wire.fastforward.messages import MISSING_SPAN
 from bmff.wire.fastforward.path import KEPT
@@ -214,7 +215,8 @@ class Mesh(FastForwardTestCase):
             node.stop()
         node.datagrams.stopListening()
         self.streams.transports.pop(nodeID, None)
-        for path in tuple(node.streams._paths):
+        for path in tuple(node.streams._life.paths):
+            assert isinstance(path, MemoryPath)
             other = path.peer
             path.drop("the process is gone")
             if other is not None:

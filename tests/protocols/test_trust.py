@@ -89,7 +89,7 @@ class OpinionatedTransport(MemoryTransport):
 
     def _add(self, receiver: IPathReceiver, remote: str) -> MemoryPath:
         path = RecordingPath(self, receiver, remote)
-        self._paths.add(path)
+        self._life.paths.add(path)
         return path
 
 

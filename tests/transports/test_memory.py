@@ -13,9 +13,11 @@ from twisted.trial.unittest import TestCase
 from bmff.ibmff import ITransport, TransportSettings
 from bmff.testing.memory import MemoryNetwork
 from bmff.testing.transports import TransportContract
+from bmff.transports import strangers
 
 STEP = 0.001  # seconds
 STEPS = 1000
+SOON = 1.0  # seconds; what is under way is there by then
 
 
 class MemoryTests(TransportContract, TestCase):
@@ -53,10 +55,32 @@ class MemoryTests(TransportContract, TestCase):
 
     async def quiet(self) -> None:
         """
-        Let the time pass until nothing is under way.
+        Let the time pass until nothing is under way; that a stranger waits is nothing.
         """
-        while self.clock.getDelayedCalls():
+        while any(call.getTime() < self.clock.seconds() + SOON for call in self.coming()):
             self.clock.advance(STEP)
+
+    def coming(self) -> list[Any]:
+        """
+        What waits for its time.
+        """
+        return list(self.clock.getDelayedCalls())
+
+    async def test_strangers(self) -> None:
+        """
+        Who connects and is not known is closed after a while, and so is the oldest of too many;
+        where nothing is kept of a sender nobody is.
+        """
+        self.patch(strangers, "MOST_STRANGERS", 2)
+        transport, _ = self.listening(0)
+        _, door = self.listening(1, opens=False)
+        inboxes = [(await self.connect(transport))[1] for _ in range(3)]
+        await self.quiet()
+        self.assertEqual([len(inbox.lost) for inbox in inboxes], [int(self.connected), 0, 0])
+        self.clock.advance(strangers.STRANGER_TIME)
+        await self.quiet()
+        self.assertEqual([len(inbox.lost) for inbox in inboxes], [int(self.connected)] * 3)
+        self.assertEqual((door.strays, self.coming()), ([], []))
 
     async def test_latency(self) -> None:
         """

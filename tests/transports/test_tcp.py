@@ -17,7 +17,7 @@ from bmff.sockets import names
 from bmff.sockets.listener import Listener
 from bmff.testing.connections import StreamContract
 from bmff.testing.transports import Door, Inbox
-from bmff.transports import connected, tcp
+from bmff.transports import strangers, tcp
 from tests.sockets.ports import hasIPv6
 from tests.transports.names import NamedReactor
 
@@ -150,7 +150,7 @@ class TCPTests(StreamContract, TestCase):
         Of those who connect and say nothing the oldest is closed when there are too many; one who
         is known is not among them.
         """
-        self.patch(connected, "MOST_STRANGERS", 3)
+        self.patch(strangers, "MOST_STRANGERS", 3)
         first, _, inbox = await self.rawPair()
         silent = [self.raw() for _ in range(4)]
         await self.closed(silent[0])
@@ -163,7 +163,7 @@ class TCPTests(StreamContract, TestCase):
         """
         Who connects and says nothing is closed after a while; one who is known is not.
         """
-        self.patch(connected, "STRANGER_TIME", 0.05)
+        self.patch(strangers, "STRANGER_TIME", 0.05)
         first, _, inbox = await self.rawPair()
         await self.closed(self.raw())
         first.send(self.frame(b"packet"))

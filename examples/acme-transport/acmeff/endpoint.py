@@ -8,20 +8,19 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred
-from twisted.internet.endpoints import clientFromString, connectProtocol, serverFromString
-from twisted.internet.protocol import Factory
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from acmeff.connection import EndpointConnection
-from acmeff.stranger import Stranger
 from bmff.errors import TransportUnavailable
-from bmff.ibmff import IAcceptor, IPathReceiver, ITransport, TransportSettings
+from bmff.ibmff import IAcceptor, IPathReceiver, IPathTransport, ITransport, TransportSettings
+from bmff.transports.lifetime import Lifetime
+from bmff.transports.packetprotocol import PacketFactory, PacketProtocol
+from bmff.transports.strangers import Reception
 
 LISTEN: Final = "ACME_FF_LISTEN"  # in the environment; {port} in it is the node's number
-CONNECT_TIME: Final = 5.0  # seconds for one attempt to connect
 
 
 def make(reactor: Any, settings: TransportSettings) -> ITransport:
@@ -32,82 +31,61 @@ def make(reactor: Any, settings: TransportSettings) -> ITransport:
 
 
 @implementer(ITransport)
-class EndpointTransport:
+class EndpointTransport(Reception):
     """
     What one node listens at, and its connections.
     """
 
-    name = EndpointConnection.name
+    name = "acme-endpoint"
     _log = Logger()
 
     def __init__(self, reactor: Any, description: str) -> None:
-        self._reactor = reactor
-        self._strangers: dict[Stranger, Any] = {}
+        super().__init__(reactor)
         self._description = description
-        self._connections: set[EndpointConnection] = set()
-        self._attempts: set[Deferred[Any]] = set()
+        self._life = Lifetime()
         self._ports: list[Any] = []
-        self._failures: list[Failure] = []
-        self._stopped = False
 
     def listen(self, acceptor: IAcceptor) -> None:
         """@see: L{ITransport.listen}"""
-        factory = Factory.forProtocol(lambda: self._accepted(acceptor))
-        listening = maybeDeferred(
-            lambda: serverFromString(self._reactor, self._description).listen(factory)
-        )
-        listening.addCallbacks(self._ports.append, self._failures.append)
-        if self._failures:
-            raise TransportUnavailable(self._whyNot())
-        if not self._ports:  # a hidden service is made first
-            self._attempts.add(listening)
-            listening.addCallback(self._listens, listening)
+        listening = self._life.attempt(self._listen(acceptor))
+        if listening.called:
+            failures: list[Failure] = []
+            listening.addErrback(failures.append)
+            for failure in failures:
+                failure.raiseException()
+        else:  # a hidden service is made first
+            listening.addErrback(self._listensNot)
 
-    def _accepted(self, acceptor: IAcceptor) -> EndpointConnection:
-        stranger = Stranger(self._strangers, acceptor)
-        stranger.connection = EndpointConnection(self._reactor, stranger, self._connections)
-        stranger.limit(self._reactor)
-        return stranger.connection
+    async def _listen(self, acceptor: IAcceptor) -> None:
+        factory = PacketFactory(self._reactor, self, self._life, acceptor)
+        try:
+            endpoint = serverFromString(self._reactor, self._description)
+            self._ports.append(await endpoint.listen(factory))
+        except Exception as error:  # whatever a plugin of Twisted's raises
+            raise TransportUnavailable(f"{self._description}: {error}") from error
 
-    def _listens(self, result: object, listening: Deferred[Any]) -> None:
-        self._attempts.discard(listening)
-        if self._failures and not self._stopped:
-            self._log.warn("{name}: cannot listen: {reason}", name=self.name, reason=self._whyNot())
+    def _listensNot(self, failure: Failure) -> None:
+        if not self._life.stopped:
+            reason = failure.getErrorMessage()
+            self._log.warn("{name}: cannot listen: {reason}", name=self.name, reason=reason)
 
-    def _whyNot(self) -> str:
-        return f"{self._description}: {self._failures[0].getErrorMessage()}"
-
-    def connect(self, address: str, port: int, receiver: IPathReceiver) -> Deferred[Any]:
+    def connect(self, address: str, port: int, receiver: IPathReceiver) -> Deferred[IPathTransport]:
         """@see: L{ITransport.connect}"""
-        if self._stopped:
-            return fail(TransportUnavailable("stopped"))
-        description = address.replace("{port}", str(port))
-        connection = EndpointConnection(self._reactor, receiver, self._connections)
+        return self._life.attempt(self._connect(address.replace("{port}", str(port)), receiver))
 
-        def ended(result: Any) -> Any:
-            self._attempts.discard(attempt)
-            if not isinstance(result, Failure):
-                return result
-            reason = "stopped" if self._stopped else result.getErrorMessage()
-            return Failure(TransportUnavailable(f"{description}: {reason}"))
-
-        attempt = maybeDeferred(
-            lambda: connectProtocol(clientFromString(self._reactor, description), connection)
-        ).addTimeout(CONNECT_TIME, self._reactor)
-        self._attempts.add(attempt)
-        return attempt.addBoth(ended)
+    async def _connect(self, description: str, receiver: IPathReceiver) -> IPathTransport:
+        connection = PacketProtocol(self._reactor, receiver, self._life, name=self.name)
+        try:
+            return await connection.connect(clientFromString(self._reactor, description))
+        except Exception as error:
+            raise TransportUnavailable(f"{description}: {error}") from error
 
     def stopListening(self) -> Deferred[None]:
         """@see: L{ITransport.stopListening}"""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        self._stopped = True
-        for attempt in [*self._attempts]:
-            attempt.cancel()
-        for connection in [*self._connections]:
-            connection.loseConnection()
+        over = self._life.stop()
         while self._ports:
-            await maybeDeferred(self._ports.pop().stopListening)
-        for connection in [*self._connections]:
-            await connection.gone
+            await self._ports.pop().stopListening()
+        await over

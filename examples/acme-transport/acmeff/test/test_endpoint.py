@@ -18,11 +18,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from acmeff import connection, endpoint, stranger
+from acmeff import endpoint
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import ITransport, ITransportMaker, TransportSettings
 from bmff.testing.connections import StreamContract
 from bmff.testing.transports import Door, Inbox
+from bmff.transports import packetprotocol, strangers
 
 reactor: Any = anyReactor  # mypy does not know which reactor there is
 
@@ -66,7 +67,7 @@ class TCPTests(StreamContract, TestCase):
         """
         A connection to a peer that does not read is closed after a while all the same.
         """
-        self.patch(connection, "CLOSE_TIME", 0.05)
+        self.patch(packetprotocol, "CLOSE_TIME", 0.05)
         _, path, inbox = await self.rawPair()
         while path.sendPacket(bytes(5000)):
             pass
@@ -79,7 +80,7 @@ class TCPTests(StreamContract, TestCase):
         Of those who connect and say nothing the oldest is closed when there are too many; one who
         is known is not among them.
         """
-        self.patch(stranger, "MOST_STRANGERS", 3)
+        self.patch(strangers, "MOST_STRANGERS", 3)
         first, _, inbox = await self.rawPair()
         silent = [self.raw() for _ in range(4)]
         await self.closed(silent[0])
@@ -90,7 +91,7 @@ class TCPTests(StreamContract, TestCase):
         """
         Who connects and says nothing is closed after a while; one who is known is not.
         """
-        self.patch(stranger, "STRANGER_TIME", 0.05)
+        self.patch(strangers, "STRANGER_TIME", 0.05)
         first, _, inbox = await self.rawPair()
         await self.closed(self.raw())
         first.send(self.frame(b"packet"))
