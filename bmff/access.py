@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
 
 from bmff.dmr.numbers import radioID
 from bmff.dmr.ranges import Ranges
 from bmff.ibmff import PeerRow, SubscriptionRow
+from bmff.peertexts import talkgroupsIn, translationIn
 from bmff.router.translation import Form, Rule, Translation
 from bmff.sections.homebrew import Homebrew, PeerEntry, Translated
 from bmff.sections.values import LARGEST_TALKGROUP, IDs, Talkgroups
@@ -128,6 +131,10 @@ class Access:
         """
         The operator says something else; whoever is logged in is to be reviewed then.
         """
+        self._homebrew = homebrew
+        # What rows come to with the entries that they stand over, by the IDs of both, 0 for none;
+        # each with its row, as it counts for that very row.
+        self._laid: dict[tuple[int, int], tuple[PeerRow, PeerSettings]] = {}
         self._password = homebrew.password
         self._allow = ranges(homebrew.allow)
         self._deny = ranges(homebrew.deny)
@@ -154,15 +161,11 @@ class Access:
         """
         What is set for a peer.
         """
-        settings = _about(peerID, self._settings) or self._common
         row = _about(peerID, self.rows.peers)
-        if row is not None:
-            settings = replace(
-                settings,
-                single=settings.single if row.single is None else row.single,
-                dynamicTimeout=settings.dynamicTimeout if row.timeout is None else row.timeout,
-                options=settings.options if row.options is None else row.options,
-            )
+        if row is None:
+            settings = _about(peerID, self._settings) or self._common
+        else:
+            settings = self._over(row, peerID)
         self._index()
         added = sorted(_about(peerID, self._added) or ())
         if added:
@@ -185,7 +188,22 @@ class Access:
         concerned, self._concerned = self._concerned, set()
         before, self._reviewed = self._reviewed, self.rows.peers
         concerned.update(_differing(before, self._reviewed))
+        self._laid = {
+            ids: laid for ids, laid in self._laid.items() if self._reviewed.get(ids[0]) is laid[0]
+        }
         return lambda peerID: peerID in concerned or radioID(peerID) in concerned
+
+    def _over(self, row: PeerRow, peerID: int) -> PeerSettings:
+        """
+        What is set for a peer of whom a row says something. Texts are read once for each row.
+        """
+        entryID = next((each for each in (peerID, radioID(peerID)) if each in self._peers), 0)
+        laid = self._laid.get((row.peer, entryID))
+        if laid is None or laid[0] is not row:
+            entry = _laidOver(self._peers.get(entryID, PeerEntry()), row)
+            laid = row, _settings(self._homebrew, entry)
+            self._laid[row.peer, entryID] = laid
+        return laid[1]
 
     def _index(self) -> None:
         """
@@ -252,6 +270,26 @@ def ranges(items: Iterable[IDs | Talkgroups]) -> Ranges:
     A list of IDs or talkgroups as one set.
     """
     return Ranges(ends for each in items for ends in each.ranges)
+
+
+def _laidOver(entry: PeerEntry, row: PeerRow) -> PeerEntry:
+    """
+    What an entry and a row say together: the row, field by field, where it says something.
+    """
+    allow, deny, translate = row.allowTalkgroups, row.denyTalkgroups, row.translate
+    said = {
+        "single": row.single,
+        "dynamicTimeout": row.timeout,
+        "options": row.options,
+        "dial": row.dial,
+        "autoStatic": row.autoStatic,
+        "holdOff": row.holdOff,
+        "allowTalkgroups": None if allow is None else talkgroupsIn(allow),
+        "denyTalkgroups": None if deny is None else talkgroupsIn(deny),
+        "translate": None if translate is None else translationIn(translate),
+    }
+    changes: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    return attrs.evolve(entry, **changes)
 
 
 def _settings(homebrew: Homebrew, peer: PeerEntry) -> PeerSettings:

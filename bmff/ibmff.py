@@ -151,6 +151,16 @@ class PeerRow:
     @ivar single: whether keying a talkgroup leaves the one keyed before.
     @ivar timeout: seconds until a talkgroup that was keyed is left, 0 for never, 86400 at most.
     @ivar options: whether it may set its own talkgroups.
+    @ivar dial: whether a private call to a talkgroup's number links that talkgroup.
+    @ivar autoStatic: whether, when it is simplex, it keeps what was keyed until it keys another.
+    @ivar holdOff: seconds after its own talk in which other static talkgroups are held back, 0 for
+        none, 3600 at most.
+    @ivar allowTalkgroups: those that it may key and hear, as the configuration writes their list
+        (C{"91, 2600-2699"}); any when empty.
+    @ivar denyTalkgroups: those that it may not, in the same form; none when empty.
+    @ivar translate: the numbers that are others there, as the configuration writes its rules
+        (C{"{there = 8, here = 2628, slot = 2}"}), with commas or semicolons between them; none of
+        its own when empty.
     """
 
     peer: int
@@ -159,6 +169,12 @@ class PeerRow:
     single: bool | None = None
     timeout: float | None = None
     options: bool | None = None
+    dial: bool | None = None
+    autoStatic: bool | None = None
+    holdOff: float | None = None
+    allowTalkgroups: str | None = None
+    denyTalkgroups: str | None = None
+    translate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -352,6 +352,76 @@ class RowTests(SynchronousTestCase):
         self.assertFalse(rules.settings(2).single)
         self.assertEqual(rules.settings(2).dynamicTimeout, 900)
 
+    def test_talkgroups(self) -> None:
+        """
+        A row's lists replace those of the entry, and so do its rules of other numbers; what it
+        says nothing of is as the entry has it, and where that does not either, as everybody's.
+        """
+        rules = self.rules(
+            'allow_talkgroups = ["262*"]\ndeny_talkgroups = [2625]\n'
+            "translate = [{there = 7, here = 2627}]\n[homebrew.peer.2345678]\n"
+            "deny_talkgroups = [91]\ntranslate = [{there = 8, here = 2628}]\ndial = false",
+            PeerRow(2345678, allowTalkgroups="91, 2600-2699", translate="{there=9,here=2629}"),
+            PeerRow(1, allowTalkgroups=""),
+            PeerRow(2, denyTalkgroups="", translate=""),
+            PeerRow(3, denyTalkgroups="2629"),
+        )
+        for peerID, permitted, refused in (
+            (234567801, (2600, 2625), (91, 262)),
+            (1, (91, 262), (2625,)),
+            (2, (262, 2625), (91,)),
+            (3, (262, 2625), (91, 2629)),
+            (4, (262,), (91, 2625)),
+        ):
+            found = rules.settings(peerID).refused
+            self.assertEqual([each in found for each in permitted], [False] * len(permitted))
+            self.assertEqual([each in found for each in refused], [True] * len(refused))
+        translation = rules.settings(234567801).translation
+        self.assertEqual(translation.inward(2, Form(9)), Form(2629))
+        self.assertEqual(translation.inward(2, Form(7)), Form(2627))
+        self.assertIsNone(translation.inward(2, Form(8)))
+        self.assertEqual(rules.settings(2).translation.inward(1, Form(7)), Form(2627))
+        self.assertFalse(rules.settings(2345678).dial)
+
+    def test_services(self) -> None:
+        """
+        Dialling, talkgroups that stay and hold-off are laid over the configuration too, were they
+        false or 0.
+        """
+        rules = self.rules(
+            "auto_static = true\nhold_off = 60",
+            PeerRow(1, dial=False, autoStatic=False, holdOff=0),
+            PeerRow(2, holdOff=5),
+        )
+        one, two = rules.settings(1), rules.settings(2)
+        self.assertEqual((one.dial, one.autoStatic, one.holdOff), (False, False, 0))
+        self.assertEqual((two.dial, two.autoStatic, two.holdOff), (True, True, 5))
+
+    def test_readOnce(self) -> None:
+        """
+        What a row comes to is made once, and anew when the row or the configuration changes; a
+        row of a radio counts over the entry that each of its hotspots has.
+        """
+        text = "[homebrew.peer.234567802]\nhold_off = 5"
+        row = PeerRow(2345678, denyTalkgroups="91")
+        rules = self.rules(text, row)
+        first, second = rules.settings(234567801), rules.settings(234567802)
+        self.assertEqual((first.holdOff, second.holdOff), (0, 5))
+        self.assertEqual([91 in each.refused for each in (first, second)], [True, True])
+        rules.rows = SomeRows(row, PeerRow(1))
+        rules.rowsChanged()
+        self.assertIs(rules.settings(234567801), first)
+        self.assertIs(rules.settings(234567802), second)
+        rules.reconfigure(homebrew("[homebrew.peer.234567802]\nhold_off = 6"))
+        self.assertEqual(rules.settings(234567802).holdOff, 6)
+        for deny, refused in (("92", False), ("91", True)):
+            rules.rows = SomeRows(PeerRow(2345678, denyTalkgroups=deny))
+            self.assertEqual(91 in rules.settings(234567801).refused, refused)
+            rules.rowsChanged()
+            self.assertEqual(91 in rules.settings(234567801).refused, refused)
+        rules.rows = SomeRows()
+        self.assertFalse(91 in rules.settings(234567801).refused)
+
     def test_radioID(self) -> None:
         """
         What is said of a radio ID is said of its hotspots, but of one with a row of its own only

@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from bmff.access import Access
 from bmff.dmr.frame import TERMINATOR
 from bmff.dmr.voice import voiceCall
+from bmff.errors import ConfigurationError
 from bmff.events import Event, LoginRefused, PeerLost
 from bmff.ibmff import IRegistry, PeerRow, SubscriptionRow
 from bmff.protocols.homebrew import HomeBrew, HomeBrewPeer
@@ -168,6 +169,103 @@ class RegisteredPeerTests(TestCase):
         self.assertEqual((self.peer(3).single, self.peer(3).dynamicTimeout), (True, 900.0))
         self.assertTrue(hotspot.running)
         self.assertEqual(self.lost, [])
+
+    async def test_deny(self) -> None:
+        """
+        A talkgroup that a row denies is not heard any more by a hotspot that is subscribed to it,
+        nor may it be keyed there, until the row says otherwise; other talkgroups are.
+        """
+        talker, listener = self.hotspot(1), self.hotspot(2)
+        await self.write(SubscriptionRow(2, 2, 92))
+        stream = 6
+
+        def heard(talkgroup: int, speaker: VirtualHotspot, ear: VirtualHotspot) -> int:
+            nonlocal stream
+            stream += 1
+            before = len(ear.heard)
+            speaker.talk(
+                list(voiceCall(source=2340001, destination=talkgroup, stream=stream, slot=2))
+            )
+            self.advance(20.0)
+            return len(ear.heard) - before
+
+        self.assertGreater(heard(91, talker, listener), 5)
+        self.assertGreater(heard(91, listener, talker), 5)
+        await self.write(PeerRow(2, denyTalkgroups="90-91"))
+        self.assertEqual(heard(91, talker, listener), 0)
+        self.assertEqual(heard(91, listener, talker), 0)
+        self.assertGreater(heard(92, talker, listener), 5)
+        await self.write(PeerRow(2, allowTalkgroups="91"))
+        self.assertEqual(heard(92, talker, listener), 0)
+        self.assertGreater(heard(91, talker, listener), 5)
+        await self.registry.remove("peers", 2)
+        self.assertGreater(heard(92, talker, listener), 5)
+        self.assertTrue(listener.running)
+        self.assertEqual(self.lost, [])
+
+    async def test_denyMidCall(self) -> None:
+        """
+        A talkgroup that is denied in the middle of a call is not heard from the next frame on: for
+        that hotspot the call ends in order, and for the others it goes on.
+        """
+        talker, listener, usual = self.hotspot(1), self.hotspot(2), self.hotspot(3)
+        frames = list(voiceCall(source=2340001, destination=91, stream=7, slot=2))
+        talker.talk(frames)
+        self.advance(0.5)
+        heard = len(listener.heard)
+        self.assertGreater(heard, 2)
+        await self.write(PeerRow(2, denyTalkgroups="91"))
+        self.advance(len(frames) * 0.06)
+        rest = listener.heard[heard:]  # at most two were on their way
+        self.assertLessEqual(len(rest), 3)
+        self.assertEqual(rest[-1].dataType, TERMINATOR)
+        self.assertEqual(len(usual.heard), len(frames))
+
+    async def test_translate(self) -> None:
+        """
+        Numbers that a row makes others count both ways from the next call of a hotspot that is
+        logged in, and are its own again when the row is gone.
+        """
+        talker, listener = self.hotspot(1), self.hotspot(2)
+        calls = iter(range(7, 100))
+
+        def heard(talkgroup: int, speaker: VirtualHotspot, ear: VirtualHotspot) -> set[int]:
+            del ear.heard[:]
+            frames = voiceCall(source=2340001, destination=talkgroup, stream=next(calls), slot=2)
+            speaker.talk(list(frames))
+            self.advance(20.0)
+            return {frame.destination for frame in ear.heard}
+
+        self.assertEqual(heard(91, talker, listener), {91})
+        await self.write(PeerRow(2, translate="{there = 8, here = 91, slot = 2}"))
+        self.assertEqual(heard(91, talker, listener), {8})
+        self.assertEqual(heard(8, listener, talker), {91})
+        await self.write(PeerRow(2, translate="{there = 7, here = 91}; {there = 6, here = 92}"))
+        self.assertEqual(heard(91, talker, listener), {7})
+        await self.registry.remove("peers", 2)
+        self.assertEqual(heard(91, talker, listener), {91})
+        self.assertTrue(listener.running)
+
+    async def test_services(self) -> None:
+        """
+        Dialling, talkgroups that stay and hold-off count for a hotspot that is here, too.
+        """
+        self.hotspot(3)
+        await self.write(PeerRow(3, dial=False, holdOff=7.5))
+        peer = self.peer(3)
+        self.assertEqual((peer.dials, peer.holdOff), (False, 7.5))
+        await self.registry.remove("peers", 3)
+        self.assertEqual((peer.dials, peer.holdOff), (True, 0.0))
+
+    async def test_unreadable(self) -> None:
+        """
+        A row that cannot be read leaves a hotspot what the row before it said.
+        """
+        self.hotspot(3)
+        await self.write(PeerRow(3, denyTalkgroups="91"))
+        with self.assertRaises(ConfigurationError):
+            await self.registry.put(PeerRow(3, denyTalkgroups="everything"))
+        self.assertIn(91, self.peer(3).refused)
 
     async def test_options(self) -> None:
         """

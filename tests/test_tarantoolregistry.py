@@ -178,6 +178,8 @@ class RowTests(ServerCase):
             "Peers": [
                 [1, None, None, None, None, None],
                 [2**32 - 1, "club", True, False, 0.5, True],
+                # The server sets the stamps, whatever is given.
+                [2, *[None] * 8, True, False, 0.5, "91, 2600-2699", "", "{there = 8, here = 9}"],
             ],
             "Subscriptions": [[262, 1, 91], [262, 2, 91], [262, 2, 2**24 - 1]],
             "Locations": [[1, 1, 1, 1, 0], [2**24 - 1, 9_999_999, 2**32 - 1, 2, 1.7e9 + 0.125]],
@@ -192,7 +194,13 @@ class RowTests(ServerCase):
         _, _, found = client.call("read_rows")
         for space, values in rows.items():
             columns = len(values[0])
-            self.assertEqual([row[:columns] for row in found[space]], values)
+            self.assertEqual(
+                sorted(row[:columns] for row in found[space]),
+                sorted(row[:columns] for row in values),
+            )
+        peer = next(row for row in found["Peers"] if row[0] == 2)
+        self.assertEqual(peer[9:], rows["Peers"][2][9:])
+        self.assertEqual(len(peer), 15)
 
     def test_bad(self) -> None:
         """
@@ -207,6 +215,16 @@ class RowTests(ServerCase):
             "Peers:replace({4294967296, 5, 'no', 1, -1, 0})": [
                 *("peer: 4294967296", "secret: 5", "banned: ", "single: 1", "timeout: -1"),
                 "options: 0",
+            ],
+            "Peers:replace(box.space.Peers:frommap{peer = 1, dial = true, hold_off = -1})": [
+                "hold_off: -1 is no number of seconds",
+            ],
+            "Peers:replace(box.space.Peers:frommap{peer = 1, translate = ('a'):rep(4097)})": [
+                "translate: is longer than 4096 characters",
+            ],
+            "Peers:replace({1, nil, nil, nil, nil, nil, 1, 1, false, 1, 2, '3', 4, 5, 6, 7})": [
+                *("has 16 fields, 15 at most", "dial: 1", "auto_static: 2", 'hold_off: "3"'),
+                *("allow_talkgroups: 4", "deny_talkgroups: 5", "translate: 6"),
             ],
             "Subscriptions:replace({1, 3, 16777216})": ["slot: 3", "talkgroup: 16777216"],
             "Locations:replace({1, 0, 1})": ["node: 0", "slot: null", "heard: null"],
@@ -373,7 +391,7 @@ class UserTests(ServerCase):
         self.assertRaises(database, self.server.connect, "bmnode", PASSWORDS["bmnode"])
         client = self.server.connect("bmnode", "another-of-a-test")
         self.addCleanup(client.close)
-        self.assertEqual(client.call("registry_status")[0]["schema"], 2)
+        self.assertEqual(client.call("registry_status")[0]["schema"], 3)
 
 
 class FeedTests(ServerCase):

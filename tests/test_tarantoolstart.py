@@ -40,6 +40,7 @@ box.space._schema:replace{'bmff_registry', 1}
 box.space.Nodes:replace{2501, '192.0.2.1', 54000, 7, 100, 1.5e9, box.NULL, 1000, 1, false}
 local null, now = box.NULL, 1000000ULL * os.time()
 box.space.Peers:replace{262, 'club', null, null, null, null, now, 1, true}
+box.space.Peers:replace{263, 'club', true, null, 5, null, now, 1, false}
 box.space.OverriddenNodes:replace{25012, 'group', 'udp', '192.0.2.2', 54000}
 os.exit(0)
 """
@@ -146,8 +147,8 @@ class StartTests(ServerCase):
 
     def test_older(self) -> None:
         """
-        The spaces of version 1 become those of version 2 with every row as it was, and again a
-        start changes nothing.
+        The spaces of version 1 become those of version 3 with every row as it was, and again a
+        start changes nothing. A row of hotspots takes what was added when it is written again.
         """
         server = self.makeServer()
         server.script = self.folder / "older.lua"
@@ -157,9 +158,10 @@ class StartTests(ServerCase):
         server.script = SCRIPT
         for _ in range(2):
             server.start()
-            self.assertEqual(server.ask("registry.status().schema"), 2)
+            self.assertEqual(server.ask("registry.status().schema"), 3)
             self.assertEqual(server.rows("Nodes")[0][3:], [7, 100, 1.5e9, None, 1000, 1, False])
-            self.assertEqual(server.rows("Peers"), [])
+            (row,) = server.rows("Peers")
+            self.assertEqual((row[:6], row[7:]), ([263, "club", True, None, 5, None], [1, False]))
             self.assertEqual(server.ask("box.space.Peers:get(262)")[-2:], [1, True])
             self.assertEqual(
                 server.rows("OverriddenNodes"), [[25012, "group", "udp", "192.0.2.2", 54000]]
@@ -167,6 +169,14 @@ class StartTests(ServerCase):
             server.do("box.space.Locations:replace({2621, 2501, 262, 1, 1.5})")
             self.assertEqual(len(server.rows("Locations")), 1)
             server.stop()
+        server.start()
+        server.do(
+            "local peers = box.space.Peers peers:replace(peers:frommap{peer = 263, dial = false,"
+            " translate = '{there = 8, here = 9}'}) peers:update(263, {{'=', 'hold_off', 5}})"
+        )
+        (row,) = server.rows("Peers")
+        self.assertEqual(row[:6], [263, None, None, None, None, None])
+        self.assertEqual(row[9:], [False, None, 5, None, None, "{there = 8, here = 9}"])
 
     def test_newer(self) -> None:
         """
@@ -175,4 +185,4 @@ class StartTests(ServerCase):
         server = self.startServer()
         server.do("box.space._schema:replace({'bmff_registry', 99})")
         server.stop()
-        self.assertIn("made by a newer version of bmff (99, 2 is known here)", server.refusal())
+        self.assertIn("made by a newer version of bmff (99, 3 is known here)", server.refusal())

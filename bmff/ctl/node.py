@@ -4,28 +4,20 @@ C{bmffctl node}: the rows of Nodes in the registry, which say where each node is
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import (
-    RowCommand,
-    RowCommands,
-    badLines,
-    badRows,
-    nodeID,
-    portNumber,
-)
-from bmff.ctl.tables import table
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, IRegistry, NodeRow
+from bmff.ibmff import IRegistry, NodeRow
+from bmff.tables import NODES
 
-NODES: Final = "nodes"
 ROW_LIFE: Final = 60.0  # seconds, see bmff.cluster.ways
 ALIVE: Final = "alive"
 BY_HAND: Final = "by hand"
@@ -47,44 +39,32 @@ def stateOf(row: NodeRow, now: float) -> str:
     return ALIVE if row.seen >= now - ROW_LIFE else "silent"
 
 
-class ListOptions(RowCommand):
+class ListOptions(RowListing[NodeRow]):
     """
     The options of C{bmffctl node list}.
     """
 
-    synopsis = "[options]"
+    name = NODES
+    heading = ("NODE", "ADDRESS", "PORT", "PID", "SEEN (UTC)", "STATE", "CERTIFICATE")
     longdesc = (
         "Lists the nodes in the registry: where each is reached, its process, when it last said "
         "that it is there. registered: has not run yet. by hand: from bmffctl node add. What a "
         "running node makes of them is shown by bmffctl nodes."
     )
-    optFlags = [["json", "j", "print them as JSON"]]
 
-    def run(self) -> int:
+    def content(self, row: NodeRow) -> dict[str, Any]:
         """
-        Print them.
-
-        @raise ConfigurationError: the registry cannot be used.
+        A row as JSON.
         """
+        return asdict(row) | {"boot": f"{row.boot:016x}", "state": stateOf(row, time.time())}
 
-        def look(registry: IRegistry) -> tuple[list[NodeRow], tuple[BadRow, ...]]:
-            return sorted(registry.nodes.values(), key=lambda row: row.node), registry.badRows
-
-        nothing: tuple[list[NodeRow], tuple[BadRow, ...]] = ([], ())
-        rows, bad = self.read(look, nothing)
+    def lines(self, rows: list[NodeRow]) -> Iterable[tuple[object, ...]]:
+        """
+        The rows for people.
+        """
         now = time.time()
-        if self["json"]:
-            content = {
-                NODES: [
-                    asdict(row) | {"boot": f"{row.boot:016x}", "state": stateOf(row, now)}
-                    for row in rows
-                ],
-                "bad": badRows(bad, NODES),
-            }
-            print(json.dumps(content, indent=2))
-            return 0
-        lines = [
-            (
+        for row in rows:
+            yield (
                 row.node,
                 row.address,
                 row.port,
@@ -93,11 +73,6 @@ class ListOptions(RowCommand):
                 stateOf(row, now),
                 f"{row.fingerprint[:16]}\N{HORIZONTAL ELLIPSIS}" if row.fingerprint else "",
             )
-            for row in rows
-        ]
-        heading = ("NODE", "ADDRESS", "PORT", "PID", "SEEN (UTC)", "STATE", "CERTIFICATE")
-        print("\n".join([table(heading, lines), *badLines(bad, NODES)]))
-        return 0
 
 
 class AddOptions(RowCommand):

@@ -4,63 +4,39 @@ C{bmffctl override}: the rows of OverriddenNodes, which say how other nodes are 
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from twisted.plugin import getPlugins
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import (
-    RowCommand,
-    RowCommands,
-    badLines,
-    badRows,
-    nodeID,
-    portNumber,
-)
-from bmff.ctl.tables import table
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, IRegistry, ITransportMaker, NodeRow, OverrideRow
+from bmff.ibmff import IRegistry, ITransportMaker, NodeRow, OverrideRow
+from bmff.tables import OVERRIDES
 
 AUTO: Final = "auto"
-OVERRIDES: Final = "overrides"
 
 
-class ListOptions(RowCommand):
+class ListOptions(RowListing[OverrideRow]):
     """
     The options of C{bmffctl override list}.
     """
 
-    synopsis = "[options]"
+    name = OVERRIDES
+    heading = ("NODE", "OVER", "ADDRESS", "PORT", "KEY")
     longdesc = (
         "Lists the overrides in the registry, and rows that cannot be used. What a running node "
         "makes of each is shown by bmffctl overrides."
     )
-    optFlags = [["json", "j", "print them as JSON"]]
 
-    def run(self) -> int:
+    def lines(self, rows: list[OverrideRow]) -> Iterable[tuple[object, ...]]:
         """
-        Print them.
-
-        @raise ConfigurationError: the registry cannot be used.
+        The rows for people.
         """
-
-        def look(registry: IRegistry) -> tuple[list[OverrideRow], tuple[BadRow, ...]]:
-            return sorted(registry.overrides.values(), key=lambda row: row.node), registry.badRows
-
-        nothing: tuple[list[OverrideRow], tuple[BadRow, ...]] = ([], ())
-        rows, bad = self.read(look, nothing)
-        if self["json"]:
-            content = {OVERRIDES: [asdict(row) for row in rows], "bad": badRows(bad, OVERRIDES)}
-            print(json.dumps(content, indent=2))
-            return 0
-        heading = ("NODE", "OVER", "ADDRESS", "PORT", "KEY")
-        lines = [
-            (row.node, row.transport, row.address, row.port or "", row.key or "") for row in rows
-        ]
-        print("\n".join([table(heading, lines), *badLines(bad, OVERRIDES)]))
-        return 0
+        for row in rows:
+            yield row.node, row.transport, row.address, row.port or "", row.key or ""
 
 
 class SetOptions(RowCommand):

@@ -5,24 +5,38 @@ and repeaters.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import RowCommand, RowCommands, badRows
-from bmff.ctl.tables import table
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing
 from bmff.dmr.numbers import radioID
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, IRegistry, PeerRow
+from bmff.ibmff import IRegistry, PeerRow
+from bmff.tables import PEERS
+from bmff.toml import written
 
-PEERS: Final = "peers"
-SPACE: Final = "Peers"  # as the registry's own is named
 LARGEST_PEER: Final = 0xFFFF_FFFF
 DEFAULT: Final = "default"
+ANY: Final = "any"
+NONE: Final = "none"
 _FLAGS: Final[Mapping[str, bool | None]] = {"yes": True, "no": False, DEFAULT: None}
+# The options of the fields that a row has beside its ID.
+_FIELDS: Final[Mapping[str, str]] = {
+    "secret": "secret",
+    "banned": "banned",
+    "single": "single",
+    "timeout": "timeout",
+    "options": "options",
+    "dial": "dial",
+    "autoStatic": "auto-static",
+    "holdOff": "hold-off",
+    "allowTalkgroups": "allow",
+    "denyTalkgroups": "deny",
+    "translate": "translate",
+}
 _ADMIN: Final = "On Tarantool this takes a user who may: --user bmadmin --password-id ID."
 
 
@@ -63,63 +77,61 @@ def seconds(word: str) -> tuple[float | None]:
     return (int(word),)
 
 
-def secretID(word: str) -> tuple[str | None]:
+def text(word: str) -> tuple[str | None]:
     """
-    The same for the id of a secret.
+    The same for a text, such as the id of a secret; the registry reads it.
     """
     return (None if word == DEFAULT else word,)
 
 
-def notUsed(rows: tuple[BadRow, ...], name: str, space: str) -> list[str]:
+def allowed(word: str) -> tuple[str | None]:
     """
-    A line for each row of a table that cannot be used.
+    The same for a list, with a word for one that allows everything.
     """
-    return [f"not used, of {space}: {row.text}: {row.reason}" for row in rows if row.table == name]
+    return ("",) if word == ANY else text(word)
 
 
-class ListOptions(RowCommand):
+def denied(word: str) -> tuple[str | None]:
+    """
+    The same for a text, with a word for one that says nothing.
+    """
+    return ("",) if word == NONE else text(word)
+
+
+class ListOptions(RowListing[PeerRow]):
     """
     The options of C{bmffctl peer list}.
     """
 
-    synopsis = "[options]"
+    name = PEERS
+    heading = (
+        *("PEER", "SECRET", "BANNED", "SINGLE", "TIMEOUT", "OPTIONS", "DIAL", "AUTO-STATIC"),
+        *("HOLD-OFF", "ALLOW", "DENY", "TRANSLATE"),
+    )
     longdesc = (
         "Lists what the registry says of single hotspots and repeaters; what is empty is as the "
         "configuration of their node says. Below stand the rows that cannot be used. Who is logged "
         "in at a node is shown by bmffctl peers."
     )
-    optFlags = [["json", "j", "print them as JSON"]]
 
-    def run(self) -> int:
+    def content(self, row: PeerRow) -> dict[str, Any]:
         """
-        Print them.
-
-        @raise ConfigurationError: the registry cannot be used.
+        A row as JSON, by the names that the configuration and the columns have.
         """
+        return {written(name): value for name, value in asdict(row).items()}
 
-        def look(registry: IRegistry) -> tuple[list[PeerRow], tuple[BadRow, ...]]:
-            return [row for _, row in sorted(registry.peers.items())], registry.badRows
-
-        nothing: tuple[list[PeerRow], tuple[BadRow, ...]] = ([], ())
-        rows, bad = self.read(look, nothing)
-        if self["json"]:
-            content = {PEERS: [asdict(row) for row in rows], "bad": badRows(bad, PEERS)}
-            print(json.dumps(content, indent=2))
-            return 0
-        heading = ("PEER", "SECRET", "BANNED", "SINGLE", "TIMEOUT", "OPTIONS")
-        lines = [
-            (
+    def lines(self, rows: list[PeerRow]) -> Iterable[tuple[object, ...]]:
+        """
+        The rows for people.
+        """
+        for row in rows:
+            yield (
                 row.peer,
-                row.secret,
-                _word(row.banned),
-                _word(row.single),
-                None if row.timeout is None else f"{row.timeout:g}",
-                _word(row.options),
+                *(
+                    _word(getattr(row, name), ANY if option == "allow" else NONE)
+                    for name, option in _FIELDS.items()
+                ),
             )
-            for row in rows
-        ]
-        print("\n".join([table(heading, lines), *notUsed(bad, PEERS, SPACE)]))
-        return 0
 
 
 class PeerCommand(RowCommand):
@@ -173,7 +185,7 @@ class SetOptions(PeerCommand):
         f"{DEFAULT} is as the configuration of the node says. {_ADMIN}"
     )
     optParameters = [
-        ["secret", "s", None, "the id of its password in the nodes' secrets files", secretID],
+        ["secret", "s", None, "the id of its password in the nodes' secrets files", text],
         ["banned", "b", None, "yes; no: it is let in whatever the lists say; default", flag],
         [
             "single",
@@ -184,6 +196,42 @@ class SetOptions(PeerCommand):
         ],
         ["timeout", "t", None, "seconds until what was keyed is left, 0: never; default", seconds],
         ["options", "o", None, "whether it may set its own talkgroups: yes, no, default", flag],
+        [
+            "dial",
+            None,
+            None,
+            "whether a private call to a talkgroup links it: yes, no, default",
+            flag,
+        ],
+        [
+            "auto-static",
+            None,
+            None,
+            "whether, simplex, it keeps what it keyed last: yes, no, default",
+            flag,
+        ],
+        [
+            "hold-off",
+            None,
+            None,
+            "seconds after its own talk in which other static talkgroups wait; default",
+            seconds,
+        ],
+        [
+            "allow",
+            None,
+            None,
+            'talkgroups that it may key and hear, such as "91, 2600-2699"; any; default',
+            allowed,
+        ],
+        ["deny", None, None, "talkgroups that it may not; none; default", denied],
+        [
+            "translate",
+            None,
+            None,
+            'numbers that are others there, "{there = 8, here = 2628, slot = 2}"; none; default',
+            denied,
+        ],
     ]
 
     def run(self) -> int:
@@ -192,9 +240,7 @@ class SetOptions(PeerCommand):
 
         @raise ConfigurationError: as for L{write}.
         """
-        names = ("secret", "banned", "single", "timeout", "options")
-        fields = {name: self[name][0] for name in names if self[name] is not None}
-        rows = self.write(**fields)
+        rows = self.write(**self._said())
         print(described(rows[self["peer"]]))
         return 0
 
@@ -202,8 +248,16 @@ class SetOptions(PeerCommand):
         """
         @raise usage.UsageError: nothing is to be changed.
         """
-        if all(self[name] is None for name in ("secret", "banned", "single", "timeout", "options")):
+        if not self._said():
             raise usage.UsageError("nothing is said of it; --help lists what may be")
+
+    def _said(self) -> dict[str, Any]:
+        """
+        The fields of the row that are given.
+        """
+        return {
+            name: self[option][0] for name, option in _FIELDS.items() if self[option] is not None
+        }
 
 
 class BanOptions(PeerCommand):
@@ -337,8 +391,38 @@ def described(row: PeerRow) -> str:
         )
     if row.options is not None:
         said.append(f"may {'' if row.options else 'not '}set its own talkgroups")
+    if row.dial is not None:
+        said.append(f"{'links' if row.dial else 'does not link'} a talkgroup that it calls")
+    if row.autoStatic is not None:
+        kept = "keeps" if row.autoStatic else "does not keep"
+        said.append(f"{kept}, when it is simplex, what it keyed last")
+    if row.holdOff is not None:
+        said.append(
+            f"hears no other static talkgroup for {row.holdOff:g} s after its own talk"
+            if row.holdOff
+            else "hears other static talkgroups right after its own talk"
+        )
+    if row.allowTalkgroups is not None:
+        said.append(f"may key and hear {row.allowTalkgroups.strip() or 'any talkgroup'}")
+    if row.denyTalkgroups is not None:
+        said.append(f"is denied {row.denyTalkgroups.strip() or 'no talkgroup'}")
+    if row.translate is not None:
+        rules = row.translate.strip()
+        said.append(f"has other numbers: {rules}" if rules else "has no other numbers of its own")
     return f"{row.peer} {', '.join(said) or 'is as the configuration says'}"
 
 
-def _word(value: bool | None) -> str | None:
-    return None if value is None else "yes" if value else "no"
+def _word(value: object, empty: str) -> str | None:
+    """
+    A field for people.
+
+    @param empty: what stands for a text that says nothing.
+    """
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case str():
+            return value.strip() or empty
+        case int() | float():
+            return f"{value:g}"
+    return None

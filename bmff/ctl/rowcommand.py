@@ -4,9 +4,11 @@ What the commands on rows of the registry have in common: which registry, and wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import attrs
 from twisted.python import usage
@@ -15,18 +17,17 @@ from bmff.config import Configuration, loadConfiguration, parseConfiguration
 from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.ctl.instances.folder import Folder
 from bmff.ctl.instances.places import ROOT, Places
+from bmff.ctl.tables import table
 from bmff.ctl.visit import isThere, visit
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, IRegistry
+from bmff.ibmff import BadRow, IRegistry, NodeRow, OverrideRow, PeerRow, SubscriptionRow
 from bmff.sections.registry import Registry
+from bmff.tables import SPACES
 
 NODE: Final = Path("/etc/bmff/bmnode.toml")  # as for twistd bmnode
-SPACES: Final = {
-    "nodes": "Nodes",
-    "overrides": "OverriddenNodes",
-}  # as the registry's own are named
 
 T = TypeVar("T")
+R = TypeVar("R", bound=NodeRow | OverrideRow | PeerRow | SubscriptionRow)
 
 
 class RowCommand(AnyOrderOptions):
@@ -78,6 +79,58 @@ class RowCommand(AnyOrderOptions):
         said = {"user": self["user"], "password": self["password-id"]}
         changes = {name: value for name, value in said.items() if value is not None}
         return attrs.evolve(configuration.registry, **changes), configuration.secrets
+
+
+class RowListing(RowCommand, Generic[R]):
+    """
+    The options of a command that lists the rows of one table, and those that cannot be used.
+
+    @ivar name: the table's.
+    @ivar heading: the columns that are printed.
+    """
+
+    name: str
+    heading: tuple[str, ...]
+    synopsis = "[options]"
+    optFlags = [["json", "j", "print them as JSON"]]
+
+    def run(self) -> int:
+        """
+        Print them.
+
+        @raise ConfigurationError: the registry cannot be used.
+        """
+
+        def look(registry: IRegistry) -> tuple[list[R], tuple[BadRow, ...]]:
+            rows = getattr(registry, self.name)
+            return [row for _, row in sorted(rows.items()) if self.wanted(row)], registry.badRows
+
+        nothing: tuple[list[R], tuple[BadRow, ...]] = ([], ())
+        rows, bad = self.read(look, nothing)
+        if self["json"]:
+            content = {self.name: [self.content(row) for row in rows]}
+            print(json.dumps({**content, "bad": badRows(bad, self.name)}, indent=2))
+        else:
+            print("\n".join([table(self.heading, [*self.lines(rows)]), *badLines(bad, self.name)]))
+        return 0
+
+    def wanted(self, row: R) -> bool:
+        """
+        Whether a row is to be listed.
+        """
+        return True
+
+    def content(self, row: R) -> dict[str, Any]:
+        """
+        A row as JSON.
+        """
+        return asdict(row)
+
+    def lines(self, rows: list[R]) -> Iterable[tuple[object, ...]]:
+        """
+        The rows for people, each as the columns of a line.
+        """
+        raise NotImplementedError
 
 
 class RowCommands(usage.Options):
@@ -150,19 +203,19 @@ def portNumber(word: str) -> int:
     return int(word)
 
 
-def badLines(rows: tuple[BadRow, ...], table: str) -> list[str]:
+def badLines(rows: tuple[BadRow, ...], name: str) -> list[str]:
     """
     A line for each row of a table that cannot be used.
     """
     return [
-        f"not used, of {SPACES[row.table]}: {row.text}: {row.reason}"
+        f"not used, of {SPACES[name]}: {row.text}: {row.reason}"
         for row in rows
-        if row.table == table
+        if row.table == name
     ]
 
 
-def badRows(rows: tuple[BadRow, ...], table: str) -> list[dict[str, str]]:
+def badRows(rows: tuple[BadRow, ...], name: str) -> list[dict[str, str]]:
     """
     The same as JSON.
     """
-    return [{"row": row.text, "reason": row.reason} for row in rows if row.table == table]
+    return [{"row": row.text, "reason": row.reason} for row in rows if row.table == name]

@@ -5,33 +5,29 @@ to single hotspots and repeaters.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Final
+from collections.abc import Iterable
 
 from twisted.python import usage
 
-from bmff.ctl.peer import notUsed, peerID
-from bmff.ctl.rowcommand import RowCommand, RowCommands, badRows
-from bmff.ctl.tables import table
+from bmff.ctl.peer import peerID
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing
 from bmff.errors import ConfigurationError, Mistake
-from bmff.ibmff import BadRow, IRegistry, SubscriptionRow
-
-SUBSCRIPTIONS: Final = "subscriptions"
-SPACE: Final = "Subscriptions"  # as the registry's own is named
+from bmff.ibmff import IRegistry, SubscriptionRow
+from bmff.tables import SUBSCRIPTIONS
 
 
-class ListOptions(RowCommand):
+class ListOptions(RowListing[SubscriptionRow]):
     """
     The options of C{bmffctl subscription list}.
     """
 
+    name = SUBSCRIPTIONS
+    heading = ("PEER", "SLOT", "TALKGROUPS")
     synopsis = "[options] [PEER]"
     longdesc = (
         "Lists the talkgroups that the registry has sent to hotspots and repeaters, beside those "
         "of the configuration of their node. Below stand the rows that cannot be used."
     )
-    optFlags = [["json", "j", "print them as JSON"]]
 
     def parseArgs(self, peer: str = "") -> None:
         """
@@ -40,34 +36,21 @@ class ListOptions(RowCommand):
         """
         self["peer"] = peerID(peer) if peer else None
 
-    def run(self) -> int:
+    def wanted(self, row: SubscriptionRow) -> bool:
         """
-        Print them, those of a slot in one line.
-
-        @raise ConfigurationError: the registry cannot be used.
+        Whether a row is of the one that is to be listed.
         """
+        return self["peer"] in (None, row.peer)
 
-        def look(registry: IRegistry) -> tuple[list[SubscriptionRow], tuple[BadRow, ...]]:
-            rows = [row for _, row in sorted(registry.subscriptions.items())]
-            return rows, registry.badRows
-
-        nothing: tuple[list[SubscriptionRow], tuple[BadRow, ...]] = ([], ())
-        rows, bad = self.read(look, nothing)
-        rows = [row for row in rows if self["peer"] in (None, row.peer)]
-        if self["json"]:
-            content = {
-                SUBSCRIPTIONS: [asdict(row) for row in rows],
-                "bad": badRows(bad, SUBSCRIPTIONS),
-            }
-            print(json.dumps(content, indent=2))
-            return 0
+    def lines(self, rows: list[SubscriptionRow]) -> Iterable[tuple[object, ...]]:
+        """
+        The rows for people, those of a slot in one line.
+        """
         slots: dict[tuple[int, int], list[str]] = {}
         for row in rows:
             slots.setdefault((row.peer, row.slot), []).append(str(row.talkgroup))
-        lines = [(*slot, " ".join(talkgroups)) for slot, talkgroups in slots.items()]
-        heading = ("PEER", "SLOT", "TALKGROUPS")
-        print("\n".join([table(heading, lines), *notUsed(bad, SUBSCRIPTIONS, SPACE)]))
-        return 0
+        for slot, talkgroups in slots.items():
+            yield *slot, " ".join(talkgroups)
 
 
 class SubscriptionCommand(RowCommand):

@@ -19,16 +19,8 @@ from typing import Any, Final
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
-from bmff.registry.rows import (
-    NODES,
-    OVERRIDES,
-    PEERS,
-    SUBSCRIPTIONS,
-    Row,
-    Transports,
-    keyOf,
-    refusal,
-)
+from bmff.registry.rows import Row, Transports, keyOf, refusal
+from bmff.tables import NODES, OVERRIDES, PEERS, SPACES, SUBSCRIPTIONS
 
 BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another process that writes
 WAL_PAUSE: Final = 0.01  # seconds between two attempts to be alone with the file
@@ -75,37 +67,45 @@ STEPS: Final = (
             for event in ("Insert", "Update", "Delete")
         ),
     ),
+    (
+        "ALTER TABLE Peers ADD COLUMN dial",
+        "ALTER TABLE Peers ADD COLUMN auto_static",
+        "ALTER TABLE Peers ADD COLUMN hold_off",
+        "ALTER TABLE Peers ADD COLUMN allow_talkgroups TEXT",
+        "ALTER TABLE Peers ADD COLUMN deny_talkgroups TEXT",
+        "ALTER TABLE Peers ADD COLUMN translate TEXT",
+    ),
 )
 VERSION: Final = len(STEPS)
 
-_NAMES: Final = {
-    NODES: "Nodes",
-    OVERRIDES: "OverriddenNodes",
-    PEERS: "Peers",
-    SUBSCRIPTIONS: "Subscriptions",
-}
 _COLUMNS: Final = {
     NODES: ("node", "address", "port", "boot", "pid", "seen", "fingerprint"),
     OVERRIDES: ("node", "key", "transport", "address", "port"),
-    PEERS: ("peer", "secret", "banned", "single", "timeout", "options"),
+    PEERS: (
+        *("peer", "secret", "banned", "single", "timeout", "options", "dial", "auto_static"),
+        *("hold_off", "allow_talkgroups", "deny_talkgroups", "translate"),
+    ),
     SUBSCRIPTIONS: ("peer", "slot", "talkgroup"),
 }
 _KEYS: Final = {table: names[:1] for table, names in _COLUMNS.items()} | {
     SUBSCRIPTIONS: _COLUMNS[SUBSCRIPTIONS]
 }
 _SELECT: Final = {
-    table: f"SELECT {', '.join(names)} FROM {_NAMES[table]} ORDER BY {', '.join(_KEYS[table])}"
+    table: f"SELECT {', '.join(names)} FROM {SPACES[table]} ORDER BY {', '.join(_KEYS[table])}"
     for table, names in _COLUMNS.items()
 }
 _REPLACE: Final = {
-    table: f"REPLACE INTO {_NAMES[table]} VALUES ({', '.join('?' * len(names))})"
+    table: f"REPLACE INTO {SPACES[table]} VALUES ({', '.join('?' * len(names))})"
     for table, names in _COLUMNS.items()
 }
 _DELETE: Final = {
-    table: f"DELETE FROM {_NAMES[table]} WHERE {' AND '.join(f'{name} = ?' for name in names)}"
+    table: f"DELETE FROM {SPACES[table]} WHERE {' AND '.join(f'{name} = ?' for name in names)}"
     for table, names in _KEYS.items()
 }
 
+_FLAGS: Final = tuple(
+    _COLUMNS[PEERS].index(name) for name in ("banned", "single", "options", "dial", "auto_static")
+)
 _BOOT: Final = re.compile(r"[0-9a-f]{1,16}\Z")
 
 _Columns = tuple[Any, ...]
@@ -284,8 +284,8 @@ class Database:
 
         @param writes: how often tables were written to; those that are not there are looked at.
         """
-        number = writes.get(_NAMES[table])
-        if number is not None and number == self._writes.get(_NAMES[table]):
+        number = writes.get(SPACES[table])
+        if number is not None and number == self._writes.get(SPACES[table]):
             return self._columns[table]
         return self._execute(_SELECT[table]).fetchall()
 
@@ -426,10 +426,11 @@ def _node(
     return NodeRow(node, address, port, number, pid, seen, fingerprint)
 
 
-def _peer(
-    peer: int, secret: str | None, banned: Any, single: Any, timeout: float | None, options: Any
-) -> PeerRow:
-    return PeerRow(peer, secret, _flag(banned), _flag(single), timeout, _flag(options))
+def _peer(*columns: Any) -> PeerRow:
+    values = list(columns)
+    for place in _FLAGS:
+        values[place] = _flag(values[place])
+    return PeerRow(*values)
 
 
 def _flag(value: Any) -> Any:

@@ -8,32 +8,17 @@ reactor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import inf
 from pathlib import Path
-from typing import Final
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from bmff.errors import ConfigurationError
-from bmff.ibmff import (
-    BadRow,
-    IRegistry,
-    NodeRow,
-    OverrideRow,
-    PeerRow,
-    RegistrySettings,
-    RegistryUnavailable,
-    SubscriptionRow,
-)
+from bmff.ibmff import IRegistry, RegistrySettings, RegistryUnavailable
 from bmff.registry.database import Change, Contents
 from bmff.registry.databasethread import DatabaseThread, ThreadedReactor
-from bmff.registry.rows import Key, Row, Rows, Transports, checkKey, keyOf, mistakesIn, tableOf
-
-_NOT_STARTED: Final = "it is not started"
-_STOPPED: Final = "it is stopped"
+from bmff.registry.memory import NOT_STARTED, STOPPED, RowsInMemory
+from bmff.registry.rows import Row, Transports
 
 
 def make(reactor: ThreadedReactor, settings: RegistrySettings) -> EmbeddedRegistry:
@@ -44,12 +29,9 @@ def make(reactor: ThreadedReactor, settings: RegistrySettings) -> EmbeddedRegist
 
 
 @implementer(IRegistry)
-class EmbeddedRegistry:
+class EmbeddedRegistry(RowsInMemory):
     """
     A registry in a file. It is started once; to open the file anew, make another.
-
-    @ivar available: whether the file can be read and written, as far as is known.
-    @ivar reason: why not, for people; empty when it can.
     """
 
     _log = Logger()
@@ -63,57 +45,11 @@ class EmbeddedRegistry:
             and so is its folder.
         @param transports: what overrides may name, see L{bmff.registry.rows.mistakesIn}.
         """
-        self.available = False
-        self.reason = _NOT_STARTED
+        super().__init__(reactor, transports)
         self._reactor = reactor
         self._path = path.absolute()
-        self._transports = transports
-        self._rows = Rows()
-        self._current = -inf
         self._thread: DatabaseThread | None = None
         self._stopping = False
-
-    @property
-    def nodes(self) -> Mapping[int, NodeRow]:
-        """
-        All nodes' rows, also of those that are no more, by node ID.
-        """
-        return self._rows.nodes
-
-    @property
-    def overrides(self) -> Mapping[int, OverrideRow]:
-        """
-        How to reach nodes, by node ID.
-        """
-        return self._rows.overrides
-
-    @property
-    def peers(self) -> Mapping[int, PeerRow]:
-        """
-        What is said of hotspots and repeaters, by their IDs.
-        """
-        return self._rows.peers
-
-    @property
-    def subscriptions(self) -> Mapping[tuple[int, int, int], SubscriptionRow]:
-        """
-        What is always sent to them, by (peer's ID, slot, talkgroup).
-        """
-        return self._rows.subscriptions
-
-    @property
-    def badRows(self) -> tuple[BadRow, ...]:
-        """
-        The rows in the file that cannot be used.
-        """
-        return self._rows.badRows
-
-    @property
-    def age(self) -> float:
-        """
-        Seconds since the rows were last known to be those of the file.
-        """
-        return self._reactor.seconds() - self._current
 
     def start(self) -> Deferred[None]:
         """
@@ -133,44 +69,23 @@ class EmbeddedRegistry:
             return succeed(None)
         if not self._stopping:
             self._stopping = True
-            self.available, self.reason = False, _STOPPED
+            self.available, self.reason = False, STOPPED
             self._thread.finish()
         stopped: Deferred[None] = Deferred()
         self._thread.ended.chainDeferred(stopped)
         return stopped
 
-    def watch(self, watcher: Callable[[str], object]) -> Callable[[], None]:
-        """
-        Tell of changes, whoever makes them.
-        """
-        return self._rows.watch(watcher)
-
-    def put(self, row: Row) -> Deferred[None]:
-        """
-        Write a row, in place of one with the same key.
-        """
-        if mistakes := mistakesIn(row, self._transports):
-            return fail(ConfigurationError(mistakes))
-        table = tableOf(row)
-        return self._write(Change(table, checkKey(table, keyOf(row)), row))
-
-    def remove(self, table: str, key: Key) -> Deferred[None]:
-        """
-        Take a row away, if there is one.
-        """
-        return self._write(Change(table, checkKey(table, key), None))
-
-    def _write(self, change: Change) -> Deferred[None]:
+    def _write(self, table: str, key: tuple[int, ...], row: Row | None) -> Deferred[None]:
         if self._thread is None or self._stopping:
             return fail(RegistryUnavailable(self.reason))
-        return self._thread.write(change)
+        return self._thread.write(Change(table, key, row))
 
     def contentsRead(self, contents: Contents | None, now: float) -> None:
         """
         The thread has read the file: replace what differs and tell the watchers.
         """
         if not self.available and not self._stopping:
-            if self.reason != _NOT_STARTED:
+            if self.reason != NOT_STARTED:
                 self._log.info("the registry {path} is back", path=self._path)
             self.available, self.reason = True, ""
         self._current = now

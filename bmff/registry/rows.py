@@ -12,24 +12,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from math import inf
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from twisted.logger import Logger
 
 from bmff.dmr.numbers import ALL_CALL, SERVICES
 from bmff.errors import Mistake
 from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
-
-NODES: Final = "nodes"
-OVERRIDES: Final = "overrides"
-PEERS: Final = "peers"
-SUBSCRIPTIONS: Final = "subscriptions"
-TABLES: Final = (NODES, OVERRIDES, PEERS, SUBSCRIPTIONS)
+from bmff.peertexts import LONGEST, talkgroupsIn, translationIn
+from bmff.tables import NODES, OVERRIDES, PEERS, SUBSCRIPTIONS, TABLES
 
 LARGEST_NODE: Final = 9_999_999  # MCC and number, up to 7 digits
 LARGEST_PEER: Final = 0xFFFF_FFFF  # IDs of hotspots have 32 bits
 LARGEST_TALKGROUP: Final = ALL_CALL - 1
 LARGEST_TIMEOUT: Final = 86_400  # seconds
+LARGEST_HOLD_OFF: Final = 3600  # seconds
 LARGEST_PORT: Final = 0xFFFF
 LARGEST_BOOT: Final = 0xFFFF_FFFF_FFFF_FFFF
 LARGEST_PROCESS: Final = 2**22  # PID_MAX_LIMIT, proc_pid_sys_kernel(5)
@@ -181,11 +178,15 @@ def _mistakesInPeer(row: PeerRow) -> Iterator[tuple[str, str]]:
         yield "secret", "" if named else "is no id of a password in the secrets file"
     yield "banned", _flag(row.banned)
     yield "single", _flag(row.single)
-    if row.timeout is not None:
-        fits = type(row.timeout) in (int, float) and 0 <= row.timeout <= LARGEST_TIMEOUT
-        wrong = f"{_shown(row.timeout)} is no time, 0 to {LARGEST_TIMEOUT} seconds"
-        yield "timeout", "" if fits else wrong
+    yield "timeout", _seconds(row.timeout, LARGEST_TIMEOUT)
     yield "options", _flag(row.options)
+    # By the names that the configuration and the columns have.
+    yield "dial", _flag(row.dial)
+    yield "auto_static", _flag(row.autoStatic)
+    yield "hold_off", _seconds(row.holdOff, LARGEST_HOLD_OFF)
+    yield "allow_talkgroups", _said(row.allowTalkgroups, talkgroupsIn)
+    yield "deny_talkgroups", _said(row.denyTalkgroups, talkgroupsIn)
+    yield "translate", _said(row.translate, translationIn)
 
 
 def _mistakesInSubscription(row: SubscriptionRow) -> Iterator[tuple[str, str]]:
@@ -241,12 +242,32 @@ def _flag(value: object) -> str:
     return "" if known else f"{_shown(value)} is neither true nor false"
 
 
-def _text(value: object) -> str:
+def _seconds(value: object, last: int) -> str:
+    known = value is None or (type(value) in (int, float) and 0 <= cast(float, value) <= last)
+    return "" if known else f"{_shown(value)} is no time, 0 to {last} seconds"
+
+
+def _text(value: object, longest: int = LONGEST_TEXT) -> str:
     if not isinstance(value, str):
         return f"{_shown(value)} is no text"
     if not value.isprintable():
         return f"{_shown(value)} holds what cannot be printed"
-    return "" if len(value) <= LONGEST_TEXT else f"is longer than {LONGEST_TEXT} characters"
+    return "" if len(value) <= longest else f"is longer than {longest} characters"
+
+
+def _said(value: object, read: Callable[[str], object]) -> str:
+    """
+    What is wrong with a text that is read as something.
+    """
+    if value is None:
+        return ""
+    if wrong := _text(value, LONGEST):
+        return wrong
+    try:
+        read(cast(str, value))
+    except ValueError as error:
+        return str(error)[:LONGEST_SHOWN]
+    return ""
 
 
 def _shown(value: object) -> str:

@@ -8,9 +8,8 @@ server is away the rows stay, and are read anew when it, or another one of the a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -20,16 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bmff.errors import ConfigurationError, Mistake, ProtocolError, TransportUnavailable
-from bmff.ibmff import (
-    BadRow,
-    IRegistry,
-    NodeRow,
-    OverrideRow,
-    PeerRow,
-    RegistrySettings,
-    RegistryUnavailable,
-    SubscriptionRow,
-)
+from bmff.ibmff import IRegistry, RegistrySettings, RegistryUnavailable
 from bmff.protocols.tarantool import (
     Limits,
     RequestRefused,
@@ -39,8 +29,10 @@ from bmff.protocols.tarantool import (
     TarantoolError,
     UnknownName,
 )
-from bmff.registry.rows import Key, Row, Rows, checkKey, keyOf, mistakesIn, tableOf
-from bmff.registry.tarantoolrows import SPACES, TarantoolRows, columnsOf
+from bmff.registry.memory import STOPPED, RowsInMemory
+from bmff.registry.rows import Row
+from bmff.registry.tarantoolrows import TarantoolRows, columnsOf
+from bmff.tables import SPACES
 
 POLL: Final = 0.5  # seconds that the server may wait for a change; then the rows are current
 POLL_LIMIT: Final = POLL + 2.0  # seconds after which a server that does not answer is given up
@@ -67,8 +59,6 @@ _DENIALS: Final = {
     WRONG_PASSWORD: "wrong password",
 }
 
-_NOT_STARTED: Final = "it is not started"
-_STOPPED: Final = "it is stopped"
 _FAILURES: Final = (
     ProtocolError,
     RequestRefused,
@@ -133,12 +123,9 @@ class _Write:
 
 
 @implementer(IRegistry)
-class TarantoolRegistry:
+class TarantoolRegistry(RowsInMemory):
     """
     A registry on Tarantool. It is started once.
-
-    @ivar available: whether the server can be asked and its rows were read.
-    @ivar reason: why not, for people; empty when they were.
     """
 
     _log = Logger()
@@ -148,13 +135,10 @@ class TarantoolRegistry:
         @param reactor: its clock monotonic.
         @param settings: addresses, user and password of the server.
         """
-        self.available = False
-        self.reason = _NOT_STARTED
+        super().__init__(reactor, settings.transports)
         self._reactor = reactor
         self._settings = settings
-        self._rows = Rows()
         self._contents = TarantoolRows(settings.transports)
-        self._current = -inf
         self._epoch: str | None = None
         self._sequence = 0
         self._names = {
@@ -175,63 +159,12 @@ class TarantoolRegistry:
         self._stopping = False
         self._ended: Deferred[None] = Deferred()
 
-    # What everybody reads.
-
-    @property
-    def nodes(self) -> Mapping[int, NodeRow]:
-        """
-        All nodes' rows, also of those that are no more, by node ID.
-        """
-        return self._rows.nodes
-
-    @property
-    def overrides(self) -> Mapping[int, OverrideRow]:
-        """
-        How to reach nodes, by node ID.
-        """
-        return self._rows.overrides
-
-    @property
-    def peers(self) -> Mapping[int, PeerRow]:
-        """
-        What is said of hotspots and repeaters, by their IDs.
-        """
-        return self._rows.peers
-
-    @property
-    def subscriptions(self) -> Mapping[tuple[int, int, int], SubscriptionRow]:
-        """
-        What is always sent to them, by (peer's ID, slot, talkgroup).
-        """
-        return self._rows.subscriptions
-
-    @property
-    def badRows(self) -> tuple[BadRow, ...]:
-        """
-        The rows at the server that cannot be used.
-        """
-        return self._rows.badRows
-
-    @property
-    def age(self) -> float:
-        """
-        Seconds since the rows were last known to be those of the server.
-        """
-        age: float = self._reactor.seconds() - self._current
-        return age
-
     @property
     def user(self) -> str:
         """
         Who is logged in at the server.
         """
         return self._settings.user
-
-    def watch(self, watcher: Callable[[str], object]) -> Callable[[], None]:
-        """
-        Tell of changes, whoever makes them.
-        """
-        return self._rows.watch(watcher)
 
     # Start and stop.
 
@@ -268,7 +201,7 @@ class TarantoolRegistry:
             return succeed(None)
         if not self._stopping:
             self._stopping = True
-            self.available, self.reason = False, _STOPPED
+            self.available, self.reason = False, STOPPED
             Deferred.fromCoroutine(self._stop(self._client)).chainDeferred(self._ended)
         stopped: Deferred[None] = Deferred()
         self._ended.addCallbacks(_passing(stopped.callback), _passing(stopped.errback))
@@ -488,21 +421,6 @@ class TarantoolRegistry:
         self._fireStarted()
 
     # Writing.
-
-    def put(self, row: Row) -> Deferred[None]:
-        """
-        Write a row, in place of one with the same key.
-        """
-        if mistakes := mistakesIn(row, self._settings.transports):
-            return fail(ConfigurationError(mistakes))
-        table = tableOf(row)
-        return self._write(table, checkKey(table, keyOf(row)), row)
-
-    def remove(self, table: str, key: Key) -> Deferred[None]:
-        """
-        Take a row away, if there is one.
-        """
-        return self._write(table, checkKey(table, key), None)
 
     def _write(self, table: str, key: tuple[int, ...], row: Row | None) -> Deferred[None]:
         if not self.available:

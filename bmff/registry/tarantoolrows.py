@@ -11,31 +11,20 @@ from typing import Any, Final
 
 from bmff.errors import ProtocolError
 from bmff.ibmff import BadRow, NodeRow, OverrideRow, PeerRow, SubscriptionRow
-from bmff.registry.rows import (
-    NODES,
-    OVERRIDES,
-    PEERS,
-    SUBSCRIPTIONS,
-    TABLES,
-    Row,
-    Transports,
-    refusal,
-)
+from bmff.registry.rows import Row, Transports, refusal
+from bmff.tables import NODES, OVERRIDES, PEERS, SPACES, SUBSCRIPTIONS, TABLES
 
-# A space has the name that BrandMeister's public description gives it.
-SPACES: Final = {
-    NODES: "Nodes",
-    OVERRIDES: "OverriddenNodes",
-    PEERS: "Peers",
-    SUBSCRIPTIONS: "Subscriptions",
-}
 _TABLES: Final = {space: table for table, space in SPACES.items()}
-# What is made of a row, and of how many columns; the stamps follow them.
-_MAKERS: Final[Mapping[str, tuple[Callable[..., Row], int]]] = {
-    NODES: (NodeRow, 7),
-    OVERRIDES: (OverrideRow, 5),
-    PEERS: (PeerRow, 6),
-    SUBSCRIPTIONS: (SubscriptionRow, 3),
+# The columns of Peers before the stamps and those stamps, which stay where they are: what was added
+# later stands after them, so that replicas with an older script find them.
+_FIRST: Final = 6
+_STAMPS: Final = 3
+# What is made of a row, and of the columns in which places.
+_MAKERS: Final[Mapping[str, tuple[Callable[..., Row], tuple[int, ...]]]] = {
+    NODES: (NodeRow, tuple(range(7))),
+    OVERRIDES: (OverrideRow, tuple(range(5))),
+    PEERS: (PeerRow, (*range(_FIRST), *range(_FIRST + _STAMPS, 15))),
+    SUBSCRIPTIONS: (SubscriptionRow, tuple(range(3))),
 }
 _KEY_COLUMNS: Final = dict.fromkeys(TABLES, 1) | {SUBSCRIPTIONS: 3}
 
@@ -47,15 +36,23 @@ def columnsOf(row: Row) -> list[Any]:
     if isinstance(row, NodeRow):
         fingerprint = row.fingerprint or None
         return [row.node, row.address, row.port, row.boot, row.pid, row.seen, fingerprint]
-    return list(astuple(row))
+    columns = list(astuple(row))
+    if isinstance(row, PeerRow):
+        later = columns[_FIRST:]
+        del columns[_FIRST:]
+        # A server with an older script has no place for them.
+        if any(value is not None for value in later):
+            columns += [*[None] * _STAMPS, *later]
+    return columns
 
 
 def rowOf(table: str, columns: list[Any]) -> Row:
     """
     What columns say, whatever is in them; what is missing is L{None}.
     """
-    make, count = _MAKERS[table]
-    values = [*columns, *[None] * count][:count]
+    make, places = _MAKERS[table]
+    count = len(columns)
+    values = [columns[place] if place < count else None for place in places]
     if table == NODES and values[-1] is None:
         values[-1] = ""  # the fingerprint
     return make(*values)

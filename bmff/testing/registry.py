@@ -274,6 +274,11 @@ class RegistryContract(RegistryCase):
             PeerRow(2, "'; DROP TABLE Peers; --", True, True, 0, True),
             PeerRow(0xFFFFFFFF, "кавказ", False, False, 86_400, False),
             PeerRow(234567801, timeout=0.125),
+            PeerRow(3, dial=True, autoStatic=False, holdOff=0, allowTalkgroups=""),
+            PeerRow(4, dial=False, holdOff=3600, allowTalkgroups="91, 2600-2699; 262*, *"),
+            PeerRow(5, autoStatic=True, holdOff=0.125, denyTalkgroups="9", translate=" "),
+            PeerRow(6, translate='{there = 8, here = 26208, slot = 2}; {there=7,here="radio 1"}'),
+            PeerRow(7, "own", denyTalkgroups=", ".join(map(str, range(1, 800)))),
         ]
         subscriptions = [
             SubscriptionRow(1, 1, 1),
@@ -289,6 +294,7 @@ class RegistryContract(RegistryCase):
             self.assertEqual(registry.overrides[1].key, 0)
             self.assertEqual(registry.peers, {row.peer: row for row in peers})
             self.assertIs(registry.peers[2].banned, True)
+            self.assertIs(registry.peers[3].autoStatic, False)
             self.assertIs(registry.peers[0xFFFFFFFF].single, False)
             self.assertEqual(set(registry.subscriptions.values()), set(subscriptions))
             self.assertEqual(registry.badRows, ())
@@ -320,6 +326,12 @@ class RegistryContract(RegistryCase):
             (PeerRow(1, timeout=float("nan")), ["timeout"]),
             (PeerRow(1, timeout=True, options=cast(Any, "yes")), ["timeout", "options"]),
             (PeerRow(1, single=cast(Any, 0)), ["single"]),
+            (PeerRow(1, dial=cast(Any, 1), autoStatic=cast(Any, "")), ["dial", "auto_static"]),
+            (PeerRow(1, holdOff=3601), ["hold_off"]),
+            (PeerRow(1, holdOff=float("nan")), ["hold_off"]),
+            *((PeerRow(1, allowTalkgroups=one), ["allow_talkgroups"]) for one in _NO_TALKGROUPS),
+            *((PeerRow(1, denyTalkgroups=one), ["deny_talkgroups"]) for one in _NO_TALKGROUPS),
+            *((PeerRow(1, translate=one), ["translate"]) for one in _NO_RULES),
             (SubscriptionRow(0, 0, 0), ["peer", "slot", "talkgroup"]),
             (SubscriptionRow(1, 3, 0xFFFFFF), ["slot", "talkgroup"]),
             (SubscriptionRow(1, cast(Any, True), 4000), ["slot", "talkgroup"]),
@@ -482,5 +494,19 @@ class RegistryContract(RegistryCase):
         await self.until(lambda: self.registry.age < self.reactor.seconds() - start, PROMPT)
 
 
+_NO_TALKGROUPS: Final[tuple[Any, ...]] = (
+    *("x", "0", "91,", "91 92", "9-1", "91-", "16777215", "99999999*", "91\n", "1," * 2048 + "1"),
+    *(91, [91]),
+)
+_NO_RULES: Final[tuple[Any, ...]] = (
+    *("8", "there = 8, here = 9", "{}", "{there = 8}", "{there = 8, here = 0}", "{there = 8, here"),
+    *("{there = 8, here = 9} {there = 7, here = 6}", "{there = 8, here = 9},", "{there: 8}"),
+    *(
+        "{there = 8, here = 9, slot = 3}",
+        "{there = 8, here = 9, where = 1}",
+        "{there = 8, here = {}}",
+    ),
+    *("{there = 8,\nhere = 9}", "{there = 'radio', here = 9}", 8),
+)
 _NO_FINGERPRINTS: Final = ("ab", "AB" * 32, "ab" * 32 + "\n", "ab:" * 32, 3, None)
 _NO_TRANSPORTS: Final = ("", "UDP", "2udp", "-udp", "ud p", "udp\n", "ud\u0440", "u" * 33, 3, None)

@@ -9,6 +9,7 @@ from math import isinf
 from typing import Any, Final, Protocol
 
 from bmff.ibmff import BadRow, OverrideRow
+from bmff.tables import SPACES
 from bmff.web.links import Choice
 from bmff.wire.fastforward.link import Link
 
@@ -18,10 +19,6 @@ OVERRULED: Final = "overruled"
 NOT_TO_BE_HAD: Final = "not to be had"
 WAITING: Final = "waiting"
 IGNORED: Final = "ignored"
-SPACES: Final = {
-    "nodes": "Nodes",
-    "overrides": "OverriddenNodes",
-}  # as the registry's own are named
 
 
 class OverriddenLinks(Protocol):
@@ -82,7 +79,7 @@ class OverridesView:
     def __call__(self) -> dict[str, Any]:
         """
         C{{"overrides": [{"node": 25012, "transport": "tcp", "state": "in use", ...}], "bad": [...],
-        "registry": {...}}}, by node ID; in C{"bad"} the rows that cannot be used, also of nodes.
+        "registry": {...}}}, by node ID; in C{"bad"} the rows that cannot be used, of every table.
         """
         registry, links = self._registry, self._links
         if registry is None or links is None:

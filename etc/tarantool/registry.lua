@@ -40,6 +40,7 @@ local LONGEST_POLL = 10 -- seconds; a reader that was killed is held that long
 local MOST_WAITING = 512 -- Tarantool serves 768 requests at once, net_msg_max
 local CONFLICTS_KEPT = 1024
 local LONGEST_TEXT = 255 -- characters
+local LONGEST_LONG_TEXT = 4096 -- characters
 local LONGEST_SOCKET = 107 -- bytes, unix(7)
 
 -- The constants of OverriddenNodes, for its console. Their values are the names that nodes know
@@ -100,18 +101,24 @@ local function whole(first, last)
     end
 end
 
-local function text(value)
-    if type(value) ~= 'string' then
-        return shown(value) .. ' is no text'
-    end
-    local length = utf8.len(value)
-    if length == nil or value:find('%c') then
-        return shown(value) .. ' holds what cannot be printed'
-    end
-    if length > LONGEST_TEXT then
-        return ('is longer than %d characters'):format(LONGEST_TEXT)
+local function textUpTo(longest)
+    return function(value)
+        if type(value) ~= 'string' then
+            return shown(value) .. ' is no text'
+        end
+        local length = utf8.len(value)
+        if length == nil or value:find('%c') then
+            return shown(value) .. ' holds what cannot be printed'
+        end
+        if length > longest then
+            return ('is longer than %d characters'):format(longest)
+        end
     end
 end
+
+local text = textUpTo(LONGEST_TEXT)
+-- Nodes read what is in it, and leave a row out that they cannot.
+local longText = textUpTo(LONGEST_LONG_TEXT)
 
 local function seconds(value)
     local number = type(value) == 'number' and value or isWhole(value) and tonumber(value)
@@ -155,7 +162,8 @@ local PROCESS = whole(1, 4194304) -- PID_MAX_LIMIT, proc_pid_sys_kernel(5)
 local BOOT = whole(0, 18446744073709551615ULL)
 
 -- Columns: name, type, check, whether it may be absent. The first `key` of them are the key. The
--- changes of a silent space are not in the feed.
+-- changes of a silent space are not in the feed. Columns that came later stand after the stamps:
+-- rows that are there have theirs where they were, and so has a replica with an older script.
 local spaces = {
     -- What a node says of itself.
     Nodes = {key = 1, stamped = true, columns = {
@@ -183,6 +191,13 @@ local spaces = {
         {'single', 'boolean', flag, true}, -- keying a talkgroup leaves the one keyed before
         {'timeout', 'number', seconds, true}, -- until a talkgroup that was keyed is left
         {'options', 'boolean', flag, true}, -- it may set its own talkgroups
+    }, later = {
+        {'dial', 'boolean', flag, true}, -- a private call to a talkgroup's number links it
+        {'auto_static', 'boolean', flag, true}, -- simplex, it keeps what was keyed
+        {'hold_off', 'number', seconds, true}, -- after its own talk, for other talkgroups
+        {'allow_talkgroups', 'string', longText, true}, -- '91, 2600-2699'
+        {'deny_talkgroups', 'string', longText, true},
+        {'translate', 'string', longText, true}, -- '{there = 8, here = 2628, slot = 2}; {...}'
     }},
     -- Static talkgroups.
     Subscriptions = {key = 3, stamped = true, columns = {
@@ -211,23 +226,38 @@ local STAMPS = {
 for _, space in pairs(spaces) do
     local count = #space.columns
     space.version, space.writer, space.deleted = count + 1, count + 2, count + 3
+    space.most = count + (space.stamped and #STAMPS or 0) + #(space.later or {})
+    space.placed = {} -- each column with its place
+    for place, column in ipairs(space.columns) do
+        table.insert(space.placed, {place, column})
+    end
+    for number, column in ipairs(space.later or {}) do
+        table.insert(space.placed, {count + #STAMPS + number, column})
+    end
+end
+
+local function formatOf(space)
+    local format = {}
+    for number, column in ipairs(space.stamped and STAMPS or {}) do
+        format[#space.columns + number] = {name = column[1], type = column[2], is_nullable = true}
+    end
+    for _, one in ipairs(space.placed) do
+        local place, column = one[1], one[2]
+        format[place] = {name = column[1], type = column[2], is_nullable = column[4] or false}
+    end
+    return format
 end
 
 local function create(name)
     local space = spaces[name]
-    local format, key = {}, {}
-    local live = {{field = space.deleted, type = 'boolean', is_nullable = true}}
-    for place, column in ipairs(space.columns) do
-        table.insert(format, {name = column[1], type = column[2], is_nullable = column[4] or false})
-        if place <= space.key then
-            table.insert(key, {field = place, type = column[2]})
-            table.insert(live, {field = place, type = column[2]})
-        end
+    local key, live = {}, {{field = space.deleted, type = 'boolean', is_nullable = true}}
+    for place = 1, space.key do
+        table.insert(key, {field = place, type = space.columns[place][2]})
+        table.insert(live, {field = place, type = space.columns[place][2]})
     end
-    for _, column in ipairs(space.stamped and STAMPS or {}) do
-        table.insert(format, {name = column[1], type = column[2], is_nullable = true})
-    end
-    local made = box.schema.space.create(name, {format = format, is_local = not space.stamped})
+    local made = box.schema.space.create(
+        name, {format = formatOf(space), is_local = not space.stamped}
+    )
     made:create_index('primary', {parts = key})
     if space.stamped then
         made:create_index('live', {parts = live}) -- live:select{false} leaves tombstones out
@@ -248,6 +278,9 @@ local steps = {
         if box.space.Locations == nil then
             create('Locations')
         end
+    end,
+    function()
+        box.space.Peers:format(formatOf(spaces.Peers))
     end,
 }
 
@@ -313,11 +346,11 @@ local lastConflicts = {}
 -- The columns of a row; whoever writes need not give the stamps, and whatever is given is not used.
 local function checked(name, row)
     local space, mistakes, values = spaces[name], {}, {}
-    local most = #space.columns + (space.stamped and #STAMPS or 0)
-    if #row > most then
-        table.insert(mistakes, ('has %d fields, %d at most'):format(#row, most))
+    if #row > space.most then
+        table.insert(mistakes, ('has %d fields, %d at most'):format(#row, space.most))
     end
-    for place, column in ipairs(space.columns) do
+    for _, one in ipairs(space.placed) do
+        local place, column = one[1], one[2]
         local value = row[place]
         values[place] = value == nil and box.NULL or value
         local mistake = not (value == nil and column[4]) and column[3](value)

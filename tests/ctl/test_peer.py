@@ -82,6 +82,65 @@ class PeerTests(HotspotRowTestCase):
         self.assertEqual(said, "2345678 is as the configuration says")
         self.assertEqual(self.peers, {2345678: PeerRow(2345678)})
 
+    def test_setTalkgroups(self) -> None:
+        """
+        The same goes for what has to do with talkgroups; a list that allows any and one that
+        denies none are not the same as what the configuration says.
+        """
+        rule = "{there = 8, here = 2628, slot = 2}"
+        said = self.done(
+            *("set", "1", "--dial", "no", "--auto-static", "yes", "--hold-off", "60"),
+            *("--allow", "91, 2600-2699", "--deny", "2666", "--translate", rule),
+        )
+        self.assertEqual(
+            said,
+            "1 does not link a talkgroup that it calls, keeps, when it is simplex, what it keyed "
+            "last, hears no other static talkgroup for 60 s after its own talk, may key and hear "
+            f"91, 2600-2699, is denied 2666, has other numbers: {rule}",
+        )
+        row = PeerRow(
+            1,
+            dial=False,
+            autoStatic=True,
+            holdOff=60,
+            allowTalkgroups="91, 2600-2699",
+            denyTalkgroups="2666",
+            translate=rule,
+        )
+        self.assertEqual(self.peers, {1: row})
+        said = self.done(
+            *("set", "1", "--dial", "yes", "--auto-static", "no", "--hold-off", "0"),
+            *("--allow", "any", "--deny", "none", "--translate", "none"),
+        )
+        self.assertEqual(
+            said,
+            "1 links a talkgroup that it calls, does not keep, when it is simplex, what it keyed "
+            "last, hears other static talkgroups right after its own talk, may key and hear any "
+            "talkgroup, is denied no talkgroup, has no other numbers of its own",
+        )
+        empty = PeerRow(1, None, None, None, None, None, True, False, 0, "", "", "")
+        self.assertEqual(self.peers, {1: empty})
+        names = ("dial", "auto-static", "hold-off", "allow", "deny", "translate")
+        said = self.done("set", "1", *(word for name in names for word in (f"--{name}", "default")))
+        self.assertEqual(said, "1 is as the configuration says")
+        self.assertEqual(self.peers, {1: PeerRow(1)})
+
+    def test_unreadable(self) -> None:
+        """
+        A list or a rule that cannot be read is refused with what is wrong in it.
+        """
+        for words, said in (
+            (("--allow", "91, x"), "allow_talkgroups: 'x' is no talkgroup, range"),
+            (("--deny", "0"), "deny_talkgroups: '0' is no talkgroup"),
+            (("--hold-off", "3601"), "hold_off: 3601 is no time, 0 to 3600 seconds"),
+            (("--translate", "8=9"), 'translate: must be rules such as "{there = 8, here = '),
+            (
+                ("--translate", "{there = 8, here = 9}; {there = 7, heer = 2}"),
+                "translate: rule 2: heer: unknown; did you mean here?",
+            ),
+        ):
+            self.assertIn(said, self.refused("set", "1", *words))
+
     def test_unusable(self) -> None:
         """
         What the registry would not use is refused by it.
@@ -159,7 +218,10 @@ class PeerTests(HotspotRowTestCase):
         """
         self.assertEqual(
             self.done("list").split(),
-            ["PEER", "SECRET", "BANNED", "SINGLE", "TIMEOUT", "OPTIONS"],
+            [
+                *("PEER", "SECRET", "BANNED", "SINGLE", "TIMEOUT", "OPTIONS", "DIAL"),
+                *("AUTO-STATIC", "HOLD-OFF", "ALLOW", "DENY", "TRANSLATE"),
+            ],
         )
         self.write(PeerRow(234567801, "own", True, False, 7.5, None), PeerRow(2, single=True))
         self.execute("INSERT INTO Peers (peer, banned) VALUES (3, 7)")
@@ -170,8 +232,21 @@ class PeerTests(HotspotRowTestCase):
         )
         self.assertEqual(
             bad,
-            "not used, of Peers: (3, None, 7, None, None, None): banned: 7 is neither true nor "
-            "false",
+            f"not used, of Peers: (3, None, 7{', None' * 9}): banned: 7 is neither true nor false",
+        )
+
+    def test_listAll(self) -> None:
+        """
+        Of each row all is listed that it says, also that there is nothing.
+        """
+        self.write(
+            PeerRow(1, dial=False, autoStatic=True, holdOff=7.5, allowTalkgroups="91, 262*"),
+            PeerRow(2, allowTalkgroups="", denyTalkgroups=" ", translate=""),
+        )
+        _, *rows = self.done("list").splitlines()
+        self.assertEqual(
+            [row.split() for row in rows],
+            [["1", "no", "yes", "7.5", "91,", "262*"], ["2", "any", "none", "none"]],
         )
 
     def test_json(self) -> None:
@@ -185,7 +260,8 @@ class PeerTests(HotspotRowTestCase):
             content["peers"],
             [
                 {"peer": 1, "secret": None, "banned": True, "single": None, "timeout": None,
-                 "options": None},
+                 "options": None, "dial": None, "auto_static": None, "hold_off": None,
+                 "allow_talkgroups": None, "deny_talkgroups": None, "translate": None},
             ],
         )  # fmt: skip
         self.assertEqual(len(content["bad"]), 1)
@@ -200,6 +276,9 @@ class PeerTests(HotspotRowTestCase):
             ("set", "1", "--single", "maybe"),
             ("set", "1", "--timeout", "-5"),
             ("set", "1", "--timeout", "soon"),
+            ("set", "1", "--dial", "maybe"),
+            ("set", "1", "--auto-static", "none"),
+            ("set", "1", "--hold-off", "any"),
             ("set", "0", "--single", "yes"),
             ("ban",),
             ("ban", "4294967296"),

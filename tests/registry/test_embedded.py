@@ -27,10 +27,8 @@ from twisted.trial.unittest import TestCase
 from bmff.errors import ConfigurationError
 from bmff.ibmff import (
     IRegistryMaker,
-    PeerRow,
     RegistrySettings,
     RegistryUnavailable,
-    SubscriptionRow,
 )
 from bmff.registry import database, databasethread
 from bmff.registry.embedded import EmbeddedRegistry
@@ -340,51 +338,6 @@ class FileTests(FileCase):
             version = connection.execute("PRAGMA user_version").fetchone()
             self.assertEqual(version, (database.VERSION + 2,))
         self.assertIn("newer version of bmff", await self.refusal())
-
-    async def test_migrationOfFirst(self) -> None:
-        """
-        A file of the first schema, whose nodes have no fingerprints, is brought to this one with
-        the rows in it.
-        """
-        self.assertEqual(len(database.STEPS), 3)
-        await self.makeOld(1)
-        with self.connect() as connection:
-            boot = f"{1:016x}"
-            values = f"2501, '192.0.2.1', 54000, '{boot}', 100, 1.5e9"
-            connection.execute(f"INSERT INTO Nodes VALUES ({values})")
-        registry = await self.startRegistry()
-        self.assertEqual(registry.nodes, {2501: nodeRow(2501)})
-        await registry.put(nodeRow(2501, fingerprint="ab" * 32))
-        self.assertEqual(registry.nodes[2501].fingerprint, "ab" * 32)
-
-    async def test_migrationOfSecond(self) -> None:
-        """
-        A file of the second schema, which knows nothing of hotspots, is brought to this one with
-        the rows in it.
-        """
-        await self.makeOld(2)
-        with self.connect() as connection:
-            connection.execute("INSERT INTO OverriddenNodes (node, transport) VALUES (2501, 'shm')")
-        registry = await self.startRegistry()
-        self.assertEqual(list(registry.overrides), [2501])
-        row = PeerRow(1, "own", False, True, 60, None)
-        await registry.put(row)
-        await registry.put(SubscriptionRow(1, 2, 91))
-        await registry.stop()
-        registry = await self.startRegistry()
-        self.assertEqual(registry.peers, {1: row})
-        self.assertEqual(list(registry.subscriptions), [(1, 2, 91)])
-
-    async def makeOld(self, version: int) -> None:
-        """
-        Have a file of an older schema, with no rows, in the place of the registry's.
-        """
-        await self.registry.stop()
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-        steps = database.STEPS[:version]
-        with MonkeyPatcher((database, "STEPS", steps), (database, "VERSION", version)):
-            database.Database(self.path).close()
 
 
 class OperatorTests(FileCase):

@@ -49,11 +49,11 @@ class PeerTests(FileCase):
             [(row.table, row.peer, row.text, row.reason) for row in self.registry.badRows],
             [
                 (
-                    *("peers", 6, "(6, '...', 7, None, None, None)"),
+                    *("peers", 6, f"(6, '...', 7{', None' * 9})"),
                     "banned: 7 is neither true nor false",
                 ),
                 (
-                    *("peers", 7, "(7, '...', None, None, None, None)"),
+                    *("peers", 7, f"(7, '...'{', None' * 10})"),
                     "secret: is no id of a password in the secrets file",
                 ),
                 ("subscriptions", 5, "(5, 2, None)", "talkgroup: None is no whole number"),
@@ -67,6 +67,35 @@ class PeerTests(FileCase):
         await self.registry.remove("peers", 6)
         await self.registry.remove("subscriptions", (5, 3, 91))
         self.assertEqual(len(self.registry.badRows), 3)
+
+    async def test_texts(self) -> None:
+        """
+        An operator writes lists and rules as in the configuration; where one cannot be read, the
+        row is left out with what is wrong in it, and the one that was there before stays.
+        """
+        rule = "{there = 8, here = 2628, slot = 2}"
+        with self.connect() as connection:
+            connection.execute(
+                "INSERT INTO Peers (peer, auto_static, hold_off, allow_talkgroups, translate)"
+                " VALUES (1, TRUE, 7.5, '91, 2600-2699', ?), (2, FALSE, 0, 91, '')",
+                (rule,),
+            )
+            one = PeerRow(
+                1, autoStatic=True, holdOff=7.5, allowTalkgroups="91, 2600-2699", translate=rule
+            )
+            two = PeerRow(2, autoStatic=False, holdOff=0, allowTalkgroups="91", translate="")
+            await self.until(lambda: self.registry.peers == {1: one, 2: two}, PROMPT)
+            self.assertIs(self.registry.peers[2].autoStatic, False)
+            connection.execute("UPDATE Peers SET deny_talkgroups = 'all', hold_off = 'long'")
+            await self.until(lambda: self.registry.badRows, PROMPT)
+        self.assertEqual(self.registry.peers, {1: one, 2: two})
+        reason = (
+            "hold_off: 'long' is no time, 0 to 3600 seconds; deny_talkgroups: 'all' is no "
+            'talkgroup, range "2620-2629", beginning "262*" or "*"'
+        )
+        self.assertEqual(
+            [(row.peer, row.reason) for row in self.registry.badRows], [(1, reason), (2, reason)]
+        )
 
     async def test_keptBan(self) -> None:
         """
