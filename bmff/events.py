@@ -212,15 +212,47 @@ class TalkerAliasReceived:
 @dataclass(frozen=True, slots=True)
 class RadioPositionReceived:
     """
-    A radio has sent its position along with its voice.
+    A radio has sent its position, along with its voice or as data.
 
-    @ivar latitude: degrees, north positive.
+    @ivar latitude: degrees (WGS 84), north positive.
     @ivar longitude: degrees, east positive.
+    @ivar origin: how it was sent: C{"call"} along with voice, C{"LRRP"} as data.
+    @ivar peer: the ID of the peer that it came from; 0 when unknown.
+    @ivar slot: the slot that it came on, 1 or 2; 0 when unknown.
+    @ivar radius: metres around it where the radio is, or L{None}.
+    @ivar altitude: metres, or L{None}.
+    @ivar speed: metres a second, or L{None}.
+    @ivar direction: degrees from north to east that it moves in, or L{None}.
+    @ivar moment: when the radio was there by its own clock, seconds since 1970, or L{None}.
     """
 
     radio: int
     latitude: float
     longitude: float
+    origin: str = "call"
+    peer: int = 0
+    slot: int = 0
+    radius: float | None = None
+    altitude: float | None = None
+    speed: float | None = None
+    direction: int | None = None
+    moment: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RadioRegistered:
+    """
+    A radio has said, as data, that it is there or that it goes.
+
+    @ivar registered: whether it is there.
+    @ivar peer: the ID of the peer that it came from.
+    @ivar slot: the slot that it came on, 1 or 2.
+    """
+
+    radio: int
+    registered: bool
+    peer: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +369,48 @@ class DuplicateNodeSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeStarted:
+    """
+    Calls may go out over a bridge to another network: the other end says that it is there, or, in
+    the protocol without signs of life, its address is known.
+
+    @ivar peer: what the bridge is known by in events of calls.
+    @ivar name: the operator's name for it.
+    @ivar address: of the other end.
+    """
+
+    peer: int
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeMoved:
+    """
+    A bridge's other end is at another address.
+
+    @ivar address: the new one.
+    """
+
+    peer: int
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeEnded:
+    """
+    Calls may go out over a bridge no longer.
+
+    @ivar reason: for people.
+    """
+
+    peer: int
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class UplinkStarted:
     """
     The node is logged in to another network's master.
@@ -393,6 +467,7 @@ Event: TypeAlias = (
     | TextReceived
     | TalkerAliasReceived
     | RadioPositionReceived
+    | RadioRegistered
     | LinkStarted
     | LinkEnded
     | PathChanged
@@ -402,6 +477,9 @@ Event: TypeAlias = (
     | PathEnded
     | NodeUnreachable
     | DuplicateNodeSeen
+    | BridgeStarted
+    | BridgeMoved
+    | BridgeEnded
     | UplinkStarted
     | UplinkEnded
     | UplinkRefused

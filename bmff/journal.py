@@ -7,6 +7,9 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from bmff.events import (
+    BridgeEnded,
+    BridgeMoved,
+    BridgeStarted,
     CallEnded,
     CallRefused,
     CallStarted,
@@ -98,6 +101,8 @@ class Journal:
                 )
             case PeerMoved() | DuplicatePeerSeen() | OptionsNotUnderstood():
                 self._peerOdd(event)
+            case BridgeStarted() | BridgeMoved() | BridgeEnded():
+                self._bridgeChanged(event)
             case UplinkStarted() | UplinkEnded() | UplinkRefused():
                 self._uplinkChanged(event)
             case _:
@@ -128,6 +133,31 @@ class Journal:
                     node=self._node,
                     peer=event.peer,
                     text=event.text,
+                )
+
+    def _bridgeChanged(self, event: BridgeStarted | BridgeMoved | BridgeEnded) -> None:
+        match event:
+            case BridgeStarted():
+                self._log.info(
+                    "{node}: bridge {name} is up, to {address}, its calls are by peer {peer}",
+                    node=self._node,
+                    name=event.name,
+                    address=event.address,
+                    peer=event.peer,
+                )
+            case BridgeMoved():
+                self._log.info(
+                    "{node}: bridge {name} has moved to {address}",
+                    node=self._node,
+                    name=event.name,
+                    address=event.address,
+                )
+            case BridgeEnded():
+                self._log.warn(
+                    "{node}: bridge {name} is down: {reason}",
+                    node=self._node,
+                    name=event.name,
+                    reason=event.reason,
                 )
 
     def _uplinkChanged(self, event: UplinkStarted | UplinkEnded | UplinkRefused) -> None:

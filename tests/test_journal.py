@@ -10,6 +10,9 @@ from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from bmff.events import (
+    BridgeEnded,
+    BridgeMoved,
+    BridgeStarted,
     CallEnded,
     CallStarted,
     DuplicatePeerSeen,
@@ -21,6 +24,7 @@ from bmff.events import (
     PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
+    RadioRegistered,
     SubscriptionChanged,
     TalkerAliasReceived,
 )
@@ -147,11 +151,38 @@ class JournalTests(SynchronousTestCase):
         """
         self.assertIn("0.0 % lost", self.line(replace(ENDED, frames=0, lost=0)) or "")
 
+    def test_bridges(self) -> None:
+        """
+        A bridge's coming, moving and going, one line each; that it is down is a warning.
+        """
+        for event, line in (
+            (
+                BridgeStarted(3102, "north", "192.0.2.1:62035"),
+                "25011: bridge north is up, to 192.0.2.1:62035, its calls are by peer 3102",
+            ),
+            (
+                BridgeMoved(3102, "north", "192.0.2.2:62035"),
+                "25011: bridge north has moved to 192.0.2.2:62035",
+            ),
+            (
+                BridgeEnded(3102, "north", "no sign of life"),
+                "25011: bridge north is down: no sign of life",
+            ),
+        ):
+            self.assertEqual(self.line(event), line)
+        (logged,) = self.logged(BridgeEnded(3102, "north", "no sign of life"))
+        self.assertEqual(logged["log_level"], LogLevel.warn)
+
     def test_silent(self) -> None:
         """
-        What a radio says within a call has no line: there would be one for each second.
+        What a radio says within a call or as data has no line: there would be one for each second,
+        and a position is nobody's business.
         """
-        events = (TalkerAliasReceived(5, "Michael"), RadioPositionReceived(5, 51.5, -0.12))
+        events = (
+            TalkerAliasReceived(5, "Michael"),
+            RadioPositionReceived(5, 51.5, -0.12),
+            RadioRegistered(5, True, 1, 2),
+        )
         self.assertEqual(self.logged(*events), [])
 
     def test_braces(self) -> None:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from bmff.events import (
+    BridgeEnded,
+    BridgeMoved,
+    BridgeStarted,
     CallEnded,
     CallStarted,
     DuplicateNodeSeen,
@@ -21,15 +24,26 @@ from bmff.events import (
     PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
+    RadioRegistered,
     SubscriptionChanged,
     TalkerAliasReceived,
+    UplinkEnded,
+    UplinkRefused,
+    UplinkStarted,
 )
-from bmff.wire.brandmeister.services import Repeater, location, system
+from bmff.wire.brandmeister.services import (
+    Repeater,
+    location,
+    network,
+    registration,
+    system,
+)
 from bmff.wire.brandmeister.sessions import Session
 from bmff.wire.brandmeister.topics import Topics
 
 HOTSPOT: Final = "HomeBrew"
 BRIDGE: Final = "Bridge"
+REGISTRATION: Final = "ARS"  # how radios say that they are there
 OURSELVES: Final = 0  # the peer of calls that the node itself makes
 
 
@@ -105,7 +119,9 @@ class Reports:
             case TalkerAliasReceived():
                 self._aliasReceived(event)
             case RadioPositionReceived():
-                said = location(event.radio, event.latitude, event.longitude)
+                self._outgoing.put(self._topics.service, _position(event))
+            case RadioRegistered():
+                said = registration(event.radio, REGISTRATION, here=event.registered)
                 self._outgoing.put(self._topics.service, said)
             case PeerRegistered():
                 self._peerRegistered(event, wall)
@@ -115,6 +131,10 @@ class Reports:
                 self._tellRepeater(event.peer, "Move")
             case SubscriptionChanged():
                 self._subscriptionChanged(event)
+            case BridgeStarted() | BridgeMoved() | BridgeEnded():
+                self._bridgeChanged(event)
+            case UplinkStarted() | UplinkEnded() | UplinkRefused():
+                self._uplinkChanged(event)
             case _:
                 self._clusterChanged(event)
 
@@ -230,6 +250,28 @@ class Reports:
         state = self._repeaters[peer].state(self._slots.get(peer, {}))
         self._outgoing.setState(self._topics.repeaterState(peer), state)
 
+    # Other networks. Where their servers are is not told, as with hotspots.
+
+    def _bridgeChanged(self, event: BridgeStarted | BridgeMoved | BridgeEnded) -> None:
+        match event:
+            case BridgeStarted():
+                said = network("Bridge-Start", event.peer, event.name)
+            case BridgeMoved():
+                said = network("Bridge-Move", event.peer, event.name)
+            case BridgeEnded():
+                said = network("Bridge-Stop", event.peer, event.name, Reason=event.reason)
+        self._outgoing.put(self._topics.system, said)
+
+    def _uplinkChanged(self, event: UplinkStarted | UplinkEnded | UplinkRefused) -> None:
+        match event:
+            case UplinkStarted():
+                said = network("Uplink-Start", event.peer, event.name)
+            case UplinkEnded():
+                said = network("Uplink-Stop", event.peer, event.name, Reason=event.reason)
+            case UplinkRefused():
+                said = network("Uplink-Refused", event.peer, event.name, Reason=event.reason)
+        self._outgoing.put(self._topics.system, said)
+
     # Other nodes.
 
     def _clusterChanged(self, event: Event) -> None:
@@ -252,3 +294,18 @@ class Reports:
             case _:
                 return
         self._outgoing.put(self._topics.system, said)
+
+
+def _position(event: RadioPositionReceived) -> bytes:
+    """
+    Where a radio is, in the units of the topic.
+    """
+    altitude, speed = event.altitude, event.speed
+    return location(
+        event.radio,
+        event.latitude,
+        event.longitude,
+        Altitude=round(altitude, 1) if altitude is not None else None,
+        Speed=round(speed * 3.6, 1) if speed is not None else None,
+        Course=event.direction,
+    )

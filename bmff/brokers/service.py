@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint
 from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+from twisted.logger import Logger
 
 from bmff.brokers.orders import Commands, Orders
 from bmff.brokers.reports import Reading, Reports
@@ -20,7 +22,7 @@ from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Event, TextReceived
 from bmff.protocols.mqtt.broker import Broker
 from bmff.protocols.mqtt.connection import Login
-from bmff.protocols.mqtt.outbox import Message
+from bmff.protocols.mqtt.outbox import Message, Outbox
 from bmff.protocols.mqtt.secure import SecureEndpoint, makeContext
 from bmff.wire.brandmeister.payloads import encodeText
 from bmff.wire.brandmeister.services import (
@@ -36,6 +38,17 @@ MEASURED: Final = 1.0  # seconds between two looks at the calls that are on
 MOST_PENDING: Final = 256  # events that wait for a turn of their own
 STATE_PAUSE: Final = 1.0  # seconds until a wrong state of this node is put right
 CONNECT_PATIENCE: Final = 5.0  # seconds for each address of a name
+# What makes a connection; another one is made when any of it has changed.
+_OF_CONNECTION: Final = (
+    "broker",
+    "user",
+    "password",
+    "keepalive",
+    "tls",
+    "ca",
+    "certificate",
+    "privateKey",
+)
 
 
 class Server(Protocol):
@@ -121,10 +134,27 @@ class BrokerService(MultiService):
     added to the node's events.
 
     @ivar topics: of the node.
-    @ivar broker: the connection, with the outbox.
+    @ivar broker: the connection, with the outbox; another one when the settings have changed.
+    @ivar outbox: what is to be told, always the same.
     @ivar reports: what is said of events.
     @ivar orders: what is taken of commands; L{None} when none are.
+    @ivar alive: see L{bmff.reload.Reloadable}.
     """
+
+    alive: Final = frozenset(
+        (
+            "mqtt.broker",
+            "mqtt.user",
+            "mqtt.password",
+            "mqtt.keepalive",
+            "mqtt.tls",
+            "mqtt.ca",
+            "mqtt.certificate",
+            "mqtt.private_key",
+            "mqtt.commands",
+        )
+    )
+    _log = Logger()
 
     def __init__(
         self,
@@ -152,6 +182,9 @@ class BrokerService(MultiService):
         self.topics = Topics(network, settings.root)
         self._reactor = reactor
         self._settings = settings
+        self._endpoint = endpoint
+        self._commands = commands
+        self._leaving: Deferred[Any] | None = None  # a connection that is given up
         self._password = password
         self._wallClock = wallClock
         self._readings = readings
@@ -162,21 +195,109 @@ class BrokerService(MultiService):
         self._draining: IDelayedCall | None = None
         self._measuring: IDelayedCall | None = None
         self._correcting: IDelayedCall | None = None
-        self.broker = Broker(
-            reactor,
-            endpoint if endpoint is not None else brokerEndpoint(reactor, settings),
-            self._login,
-            name=str(settings.broker),
-        )
-        self.broker.setServiceParent(self)
-        self._outbox = self.broker.outbox
+        self.outbox = self._outbox = Outbox()
         self.reports = Reports(self.topics, self._outbox)
-        self.broker.keepStates(self.topics.repeaters)
-        self.broker.subscribe(self.topics.state, self._stateSeen)
         self.orders: Orders | None = None
-        if settings.commands and commands is not None:
-            self.orders = Orders(self.topics, settings.commands, commands, wallClock, self._publish)
-            self.broker.subscribe(self.topics.commands, self.orders.received)
+        self.broker = self._makeBroker(self._place(settings))
+        self.broker.setServiceParent(self)
+        self._takeCommands()
+
+    def _place(self, settings: MQTTSettings) -> IStreamClientEndpoint:
+        if self._endpoint is not None:
+            return self._endpoint
+        return brokerEndpoint(self._reactor, settings)
+
+    def _makeBroker(self, endpoint: IStreamClientEndpoint) -> Broker:
+        """
+        A connection as the settings say.
+        """
+        broker = Broker(
+            self._reactor,
+            endpoint,
+            self._login,
+            name=str(self._settings.broker),
+            outbox=self._outbox,
+        )
+        broker.keepStates(self.topics.repeaters)
+        broker.subscribe(self.topics.state, self._stateSeen)
+        return broker
+
+    def _takeCommands(self) -> None:
+        """
+        Take the commands that the settings allow, from now on.
+        """
+        kinds, before = self._settings.commands, self.orders
+        self.orders = None
+        if kinds and self._commands is not None:
+            orders = self.orders = Orders(
+                self.topics, kinds, self._commands, self._wallClock, self._publish
+            )
+            if before is not None:
+                orders.done, orders.dropped = before.done, before.dropped
+            self.broker.subscribe(self.topics.commands, orders.received)
+
+    @property
+    def connected(self) -> bool:
+        """
+        Whether the broker has let us in.
+        """
+        return self.broker.connected
+
+    @property
+    def reason(self) -> str:
+        """
+        Why not, for people; empty while it has.
+        """
+        return self.broker.reason
+
+    # Other settings.
+
+    def prepare(self, section: MQTTSettings) -> Callable[[], None]:
+        """
+        See L{bmff.reload.Reloadable}. The kinds of commands change on the connection that there is,
+        unless there were none, or are to be none; for all else it is made anew, and what waits in
+        the outbox goes out over the new one.
+        """
+        before = self._settings
+        anew = bool(section.commands) is not bool(before.commands) or any(
+            getattr(section, name) != getattr(before, name) for name in _OF_CONNECTION
+        )
+        return partial(self._takeOn, section, self._place(section) if anew else None)
+
+    def _takeOn(self, section: MQTTSettings, endpoint: IStreamClientEndpoint | None) -> None:
+        before, self._settings = self._settings, section
+        if endpoint is not None:
+            self._log.info("mqtt: another connection, as the settings are others")
+            old, self.broker = self.broker, self._makeBroker(endpoint)
+            if section.broker != before.broker:
+                self._sayFarewell(old)
+            self._giveUp(old)
+        if endpoint is not None or section.commands != before.commands:
+            self._takeCommands()
+
+    def _sayFarewell(self, old: Broker) -> None:
+        """
+        Have a broker that is left keep nothing of this node. What waits for it is for the next one.
+        """
+        old.outbox = Outbox()
+        for topic in self._outbox.states:
+            old.outbox.clearState(topic)
+        old.outbox.setState(self.topics.state, self._state(OFFLINE))
+        self._outbox.reset()
+
+    def _giveUp(self, old: Broker) -> None:
+        """
+        Close a connection; the next one begins afterwards, as both have one client's name.
+        """
+        for topic in (self.topics.commands, self.topics.state):
+            old.subscribe(topic, _passOver)
+        if old.parent is not None:
+            left = maybeDeferred(old.disownServiceParent)
+            self._leaving = left.addBoth(self._left)
+
+    def _left(self, result: object) -> None:
+        self._leaving = None
+        self.broker.setServiceParent(self)
 
     def startService(self) -> None:
         """
@@ -196,6 +317,8 @@ class BrokerService(MultiService):
         self._measuring = self._correcting = None
         self._outbox.setState(self.topics.state, self._state(OFFLINE))
         stopped: Deferred[Any] = super().stopService()
+        if self._leaving is not None:
+            return DeferredList([stopped, self._leaving])
         return stopped
 
     def _state(self, state: str) -> bytes:
@@ -338,3 +461,9 @@ class BrokerService(MultiService):
                 else None,
             }
         }
+
+
+def _passOver(topic: str, payload: bytes, retained: bool) -> None:
+    """
+    Hear nothing any longer.
+    """

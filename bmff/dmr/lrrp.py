@@ -19,6 +19,7 @@ from bmff.errors import ProtocolError
 PORT: Final = 4001
 
 _LONGEST: Final = 255  # bytes of elements
+_LONGEST_NUMBER: Final = 5  # bytes: more than 32 bits
 _LATITUDE_STEP: Final = 180 / (1 << 32)  # degrees
 _LONGITUDE_STEP: Final = 360 / (1 << 32)
 _DIRECTION_STEP: Final = 2  # degrees
@@ -163,11 +164,12 @@ class _Elements:
         A number in as many bytes as it takes, seven bits in each.
         """
         value = 0
-        while True:
+        for _ in range(_LONGEST_NUMBER):
             byte = self.byte()
             value = value << 7 | byte & 0x7F
             if not byte & 0x80:
                 return value
+        raise ProtocolError("location document with a number that is too long")
 
     def decimal(self) -> float:
         """

@@ -465,6 +465,8 @@ class HomeBrew:
             if options.timer is not None:
                 peer.dynamicTimeout = options.timer
         self._router.setStatic(peer, static, now)
+        if peer.refused:
+            self._router.review(peer, now)
         peer.translationChanged()
 
     def _moved(self, session: Session, now: float) -> None:
@@ -517,7 +519,14 @@ class HomeBrew:
         except ProtocolError:
             self.master.dropped["position cut off"] += 1
             return
-        self._publish(RadioPositionReceived(event.source, position.latitude, position.longitude))
+        self._publish(
+            RadioPositionReceived(
+                event.source,
+                position.latitude,
+                position.longitude,
+                peer=event.session.peerID,
+            )
+        )
 
     def _loginsDue(self, now: float) -> None:
         self.happened(self.master.timeout(now), now)

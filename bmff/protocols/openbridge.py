@@ -59,7 +59,8 @@ class BridgeSettings:
     @ivar enhanced: whether the enhanced protocol is spoken.
     @ivar wanted: the talkgroups of ours that go out over it.
     @ivar brought: the talkgroups, by our numbers, that it may bring.
-    @ivar private: whether private calls may come and go.
+    @ivar private: whether private calls may come and go, beside those to the radios that
+        C{translation} names.
     @ivar translation: their numbers and ours.
     """
 
@@ -81,6 +82,7 @@ class OpenBridgeTrunk(Trunk):
     @ivar bridge: its state.
     @ivar framesSent: frames that went out.
     @ivar framesQuenched: frames that did not, as the other end does not want their stream.
+    @ivar reason: why calls may go out no longer; empty when they may, or never might.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class OpenBridgeTrunk(Trunk):
         self.bridge = bridge
         self.framesSent = 0
         self.framesQuenched = 0
+        self.reason = ""
         self._openBridge = openBridge
         self._route: Deliver = partial(openBridge.router.route, self)
         bridge.admit = self._admit
@@ -115,7 +118,7 @@ class OpenBridgeTrunk(Trunk):
 
     def mayBring(self, destination: int, private: bool) -> bool:
         """
-        Whether a call may come in over it.
+        Whether a call may come in over it, if its radio is not one that C{translation} names.
 
         @param destination: our number for the talkgroup or radio.
         """
@@ -127,10 +130,10 @@ class OpenBridgeTrunk(Trunk):
         """
         See L{Trunk.openSink}.
         """
-        if call.private and not self.settings.private:
+        theirs = self.form(call)
+        if call.private and theirs is None and not self.settings.private:
             return Silence()
         origin = self._originOf(call)
-        theirs = self.form(call)
         number = call.destination if theirs is None else theirs.destination
         private = call.private if theirs is None else theirs.private
         terms = self.settings.terms
@@ -172,7 +175,8 @@ class OpenBridgeTrunk(Trunk):
         ):
             return None
         target = ours or theirs
-        if not self.mayBring(target.destination, target.private):
+        named = ours is not None and ours.private  # the operator has said so of this very radio
+        if not named and not self.mayBring(target.destination, target.private):
             return None
         if ours is None:
             return self._route
@@ -412,6 +416,7 @@ class OpenBridge:
         """
         now = self._clock.seconds()
         self.happened(self.exchange.remove(trunk.bridge), now)
+        self.router.reach.locations.lost(trunk)
         del self.trunks[trunk.name], self._byBridge[trunk.bridge]
 
     def useAddresses(self, trunk: OpenBridgeTrunk, addresses: tuple[bytes, ...]) -> None:
@@ -469,9 +474,11 @@ class OpenBridge:
             trunk = self._byBridge[event.bridge]
             match event:
                 case wire.Opened():
+                    trunk.reason = ""
                     self.router.reach.addTrunk(trunk)
                     self._happened(trunk, "up")
                 case wire.Lost(reason=reason):
+                    trunk.reason = reason
                     self.router.removeTrunk(trunk, now)
                     self._happened(trunk, f"down: {reason}")
                 case wire.Moved():

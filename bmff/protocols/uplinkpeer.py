@@ -141,7 +141,22 @@ class UplinkPeer(Peer):
         self._static = {}
         self._router.addPeer(self, now)
         for radio, slot in self.settings.radios:
-            self._router.reach.locations.heard(radio, Location(self.peerID, slot, now))
+            if not self._heardHere(radio):
+                self._router.reach.locations.heard(radio, Location(self.peerID, slot, now))
+
+    def _heardHere(self, radio: int) -> bool:
+        """
+        Whether a radio was heard by another peer of this node, so that it is no number of theirs
+        but one of ours that they know under another.
+        """
+        reach = self._router.reach
+        known = reach.locations.get(radio)
+        return (
+            known is not None
+            and known.remote is None
+            and known.peerID != self.peerID
+            and known.peerID in reach.peers
+        )
 
     def leave(self, now: float) -> None:
         """

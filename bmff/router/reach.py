@@ -131,6 +131,23 @@ class Reach:
         target = self._target(call)
         if target is not None and target.peer is not call.ingress:
             self.offer(call, target, now)
+        elif target is None:
+            self._openElsewhere(call)
+
+    def _openElsewhere(self, call: Call) -> None:
+        """
+        Give a private call that leads to nobody here the first bridge whose operator says that its
+        radio is one of theirs. Radios are heard under their own numbers, so it never was itself.
+        """
+        for trunk in self.trunks:
+            form = trunk.form(call)
+            if (
+                form is not None
+                and trunk is not call.ingress
+                and self.networks.mayHear(call, trunk)
+            ):
+                call.attachRemote(trunk, form)
+                return
 
     def _target(self, call: Call) -> Slot | None:
         """

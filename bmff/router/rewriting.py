@@ -1,5 +1,14 @@
 """
 A call under another number: rewritten once for each number, not for each listener.
+
+Of data the headers and the control signalling say the new number (L{bmff.dmr.rewriting}); the
+blocks pass bit for bit, with the number that the radio has put into an IPv4 address in them. It is
+left there because frames pass one at a time. The checksum of the IPv4 header stands before the
+addresses and the check of the message at its end, in other blocks: who changes an address has to
+hold back blocks, 60 ms each, or to guess what comes, and a wrong guess ruins a message that was
+right. Blocks of a confirmed message may come again alone, in a transmission of their own, and would
+have to be changed as they were before. In an encrypted or compressed message the address cannot be
+changed at all. DMRGateway, which many hotspots have behind them, leaves them as well.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from bmff.router.reach import Flushable, Reach
 from bmff.router.reader import Reader
 from bmff.router.relay import Relay
 from bmff.router.remains import Remains
+from bmff.router.repeats import Repeats
 from bmff.router.rules import Rules
 from bmff.router.service import Service
 from bmff.router.subscriptions import Subscriptions
@@ -92,6 +93,7 @@ class Router:
             self.reach.talkgroups, self.reach, self.deadlines, publish
         )
         self._remains = Remains(self.deadlines)
+        self._repeats = Repeats()
 
     def setTimes(self, hangTime: float, talkLimit: float) -> None:
         """
@@ -214,6 +216,7 @@ class Router:
         A node is gone; its calls end.
         """
         self.reach.remotes.discard(remote)
+        self.reach.locations.lost(remote)
         for call in self.currentCalls():
             if call.ingress is remote:
                 self._end(call, "link lost", now)
@@ -241,6 +244,12 @@ class Router:
         See L{Subscriptions.setStatic}.
         """
         self.subscriptions.setStatic(peer, static, now)
+
+    def review(self, peer: Peer, now: float) -> None:
+        """
+        See L{Subscriptions.review}.
+        """
+        self.subscriptions.review(peer, now)
 
     def unlink(self, peer: Peer, now: float) -> None:
         """
@@ -333,7 +342,7 @@ class Router:
         if call.data:
             self._dataCalls[_dataKey(ingress, frame)] = call
             if isinstance(ingress, Peer) or _brings(ingress):  # another node's are read there
-                call.reader = Reader(self._publish, call)
+                call.reader = Reader(self._publish, call, self._repeats)
         if call.routed and not call.private:
             if call.slot is not None and not call.data and not call.network:
                 self.subscriptions.key(call.slot, call.destination, now)

@@ -77,6 +77,22 @@ class Subscriptions:
                 self._joined(slot, talkgroup, now)
             self._tell(slot)
 
+    def review(self, peer: Peer, now: float) -> None:
+        """
+        What a peer may hear is other than before: it hears no call any longer that it may not.
+        """
+        for slot in peer.slots:
+            call = slot.call
+            if (
+                call is not None
+                and call.routed
+                and not call.private
+                and slot in call.listeners
+                and call.destination in peer.refused
+            ):
+                call.dismiss(slot)
+                self._floor.freed(slot, now)
+
     def unlink(self, peer: Peer, now: float) -> None:
         """
         A peer leaves all talkgroups that it keyed.

@@ -12,6 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bmff.brokers.reports import Reading, Reports
 from bmff.events import (
+    BridgeEnded,
+    BridgeMoved,
+    BridgeStarted,
     CallEnded,
     CallStarted,
     DuplicateNodeSeen,
@@ -25,8 +28,12 @@ from bmff.events import (
     PeerMoved,
     PeerRegistered,
     RadioPositionReceived,
+    RadioRegistered,
     SubscriptionChanged,
     TalkerAliasReceived,
+    UplinkEnded,
+    UplinkRefused,
+    UplinkStarted,
 )
 from bmff.wire.brandmeister.topics import Topics
 
@@ -179,6 +186,33 @@ class ReportsTests(SynchronousTestCase):
         self.told(RadioPositionReceived(2340001, 48.0, 11.0))
         ((topic, said),) = self.said.messages
         self.assertEqual((topic, said["Event"]), (TOPICS.service, "Location-Report"))
+        self.assertEqual(
+            set(said),
+            {"Event", "SourceID", "Latitude", "Longitude"},  # no more than it said
+        )
+
+    def test_reportedPosition(self) -> None:
+        """
+        One that was sent as data may say how high and how fast, in the units of the topic.
+        """
+        position = RadioPositionReceived(
+            2340001, 48.0, 11.0, "LRRP", 1, 2, altitude=222.61, speed=10.5, direction=90
+        )
+        (said,) = self.told(position)
+        self.assertEqual((said["Altitude"], said["Speed"], said["Course"]), (222.6, 37.8, 90))
+
+    def test_registration(self) -> None:
+        """
+        So are a radio's coming and its going.
+        """
+        said = self.told(
+            RadioRegistered(2340001, True, 1, 2), RadioRegistered(2340001, False, 1, 2)
+        )
+        common = {"RegisterType": "ARS", "SourceID": 2340001}
+        self.assertEqual(
+            said, [{"Event": "Registration"} | common, {"Event": "De-Registration"} | common]
+        )
+        self.assertEqual({topic for topic, _ in self.said.messages}, {TOPICS.service})
 
     def test_peer(self) -> None:
         """
@@ -227,6 +261,34 @@ class ReportsTests(SynchronousTestCase):
             self.names(*events),
             ["Link-Start", "Path-Change", "Link-Stop", "Unreachable", "Duplicate"],
         )
+        self.assertNotIn("192.0.2", json.dumps(self.said.messages))
+
+    def test_networks(self) -> None:
+        """
+        What becomes of bridges and uplinks is told by name, under the number that sessions have
+        from there, with the reason and without addresses.
+        """
+        server = "192.0.2.9:62031"
+        said = self.told(
+            BridgeStarted(3102, "north", server),
+            BridgeMoved(3102, "north", server),
+            BridgeEnded(3102, "north", "no sign of life"),
+            UplinkStarted(4_200_000_001, "east", server),
+            UplinkEnded(4_200_000_001, "east", "no answer"),
+            UplinkRefused(4_200_000_001, "east", server, "no such ID"),
+        )
+        self.assertEqual(
+            [(one["Event"], one["ContextID"], one["Name"], one.get("Reason")) for one in said],
+            [
+                ("Bridge-Start", 3102, "north", None),
+                ("Bridge-Move", 3102, "north", None),
+                ("Bridge-Stop", 3102, "north", "no sign of life"),
+                ("Uplink-Start", 4_200_000_001, "east", None),
+                ("Uplink-Stop", 4_200_000_001, "east", "no answer"),
+                ("Uplink-Refused", 4_200_000_001, "east", "no such ID"),
+            ],
+        )
+        self.assertEqual({topic for topic, _ in self.said.messages}, {TOPICS.system})
         self.assertNotIn("192.0.2", json.dumps(self.said.messages))
 
     def test_others(self) -> None:

@@ -162,6 +162,13 @@ class LocationTests(SynchronousTestCase):
         report = lrrp.decode(bytes.fromhex("0d0538fe010203"))
         self.assertEqual(report.rest, bytes.fromhex("fe010203"))
 
+    def test_endlessNumber(self) -> None:
+        """
+        A number longer than any radio has is a peer's fault, not one that no float can hold.
+        """
+        body = bytes((0x6C,)) + b"\xff" * 200 + b"\x01\x01"
+        self.assertRaises(ProtocolError, lrrp.decode, bytes((0x07, len(body))) + body)
+
     def test_noDay(self) -> None:
         """
         A moment that no calendar has is a peer's fault.

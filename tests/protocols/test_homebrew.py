@@ -532,6 +532,7 @@ class LoginTests(HomeBrewTestCase):
         self.advance(0.1)
         (told,) = [event for event in self.events if isinstance(event, RadioPositionReceived)]
         self.assertLess(abs(told.latitude - 51.5) + abs(told.longitude + 0.12), 0.001)
+        self.assertEqual((told.radio, told.origin, told.peer), (2340001, "call", 1))
         self.assertEqual(self.homebrew.master.dropped["position cut off"], 1)
 
     def test_optionsOfAStranger(self) -> None:

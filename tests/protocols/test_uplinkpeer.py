@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bmff.dmr.burst import decodeVoiceHeader
-from bmff.dmr.frame import Frame
+from bmff.dmr import bptc, dataheader
+from bmff.dmr.burst import decodeVoiceHeader, information
+from bmff.dmr.datacall import textCall
+from bmff.dmr.dataheader import UnconfirmedHeader
+from bmff.dmr.frame import DATA_HEADER, Frame
 from bmff.dmr.ranges import Ranges
 from bmff.dmr.voice import voiceCall
 from bmff.events import CallStarted
@@ -253,6 +256,39 @@ class NumberTests(UplinkTestCase):
         heard = [frame for frame in self.seen() if frame.private]
         self.assertEqual({frame.destination for frame in heard}, {9990})
         self.assertEqual(len(heard), 14)
+
+    def test_radioData(self) -> None:
+        """
+        So does data for it, under their number in its headers, too.
+        """
+        self.translated(radios=((999_001, 2),))
+        here = self.listener(2)
+        frames = list(textCall("Hello", source=5, destination=999_001, stream=9))
+        here.talk(frames)
+        self.advance(len(frames) * 0.06 + 1.0)
+        heard = [frame for frame in self.seen() if frame.private]
+        self.assertEqual({frame.destination for frame in heard}, {9990})
+        self.assertEqual(len(heard), len(frames))
+        (header,) = [frame for frame in heard if frame.dataType == DATA_HEADER]
+        read = dataheader.decode(bptc.decode(information(header.burst)))
+        assert isinstance(read, UnconfirmedHeader)
+        self.assertEqual(read.destination, 9990)
+
+    def test_radioOfOurs(self) -> None:
+        """
+        One that was heard at a hotspot of this node is ours and stays here, also after a new login.
+        """
+        here, other = self.listener(2, "TS2=91"), self.listener(3, "TS2=91")
+        self.say(here, 91, source=999_001)
+        self.assertEqual(len(other.heard), 14)
+        uplink = self.translated(radios=((999_001, 2),))
+        uplink.stop()
+        uplink.start()
+        self.advance(5.0)
+        here.heard.clear()
+        frames = self.say(other, 999_001, private=True)
+        self.assertHeard(here, frames)
+        self.assertEqual([frame for frame in self.seen() if frame.private], [])
 
     def seen(self) -> list[Frame]:
         """
