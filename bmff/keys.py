@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pwd import getpwuid
 from shlex import quote
@@ -19,10 +19,12 @@ from stat import S_IMODE, S_ISREG
 from typing import Annotated, Final
 
 from attrs import field, frozen
+from twisted.logger import Logger
 
 from bmff.errors import ConfigurationError, Mistake
 from bmff.toml import Between, Schema, decodeText, parseTable, unusable
 
+LOOK_INTERVAL: Final = 5.0  # seconds between two looks at whether the file has changed
 _MODES: Final = (0o600, 0o400)  # for the owner alone
 _GROUP_MODES: Final = (0o640, 0o440)  # for the service's group as well
 _KEY_SIZE: Final = 32  # bytes
@@ -237,6 +239,38 @@ class Secrets:
 
     def __repr__(self) -> str:
         return f"<Secrets {str(self.path)!r}>"
+
+
+class SecretsWatch:
+    """
+    Looks whether the secrets file has changed, and acts on it.
+    """
+
+    _log = Logger()
+
+    def __init__(self, secrets: Secrets, changed: Callable[[], object]) -> None:
+        """
+        @param changed: called when they are others than before.
+        """
+        self._secrets = secrets
+        self._changed = changed
+        self._said: ConfigurationError | None = None
+
+    def look(self) -> None:
+        """
+        Look once; never raises, as a timer would stop for good.
+        """
+        try:
+            changed = self._secrets.refresh()
+            if self._secrets.mistake is not self._said:
+                self._said = self._secrets.mistake
+                if self._said is not None:
+                    self._log.error("secrets stay as they were: {mistake}", mistake=str(self._said))
+            if changed:
+                self._log.info("secrets read again")
+                self._changed()
+        except Exception:
+            self._log.failure("secrets could not be looked at")
 
 
 def openSecrets(path: str | os.PathLike[str]) -> tuple[Secrets, bool]:

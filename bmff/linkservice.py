@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2s
 from math import inf
 from pathlib import Path
@@ -319,8 +320,10 @@ class LinkService(Service):
     @ivar certificate: what it shows over TLS; L{None} before the start and where that is off.
     @ivar started: fires when the node can be linked, or cannot be: then L{failure} says why.
     @ivar failure: why there can be no links, for people; empty when there can.
+    @ivar alive: see L{bmff.reload.Reloadable}.
     """
 
+    alive: Final = frozenset(("fastforward.key", "fastforward.fingerprints", "fastforward.targets"))
     _log = Logger()
 
     def __init__(
@@ -341,9 +344,6 @@ class LinkService(Service):
         self._strangers: set[int] = set()  # that overrides name
         self.certificate: Certificate | None = None
         self._keyLog: KeyLogFile | None = None
-        self._pinned = {
-            node: text.replace(":", "").lower() for node, text in settings.fingerprints.items()
-        }
         self._reactor = reactor
         self._settings = settings
         self._nodeID = configuration.network
@@ -404,6 +404,24 @@ class LinkService(Service):
         super().startService()
         starting = Deferred.fromCoroutine(self._start())
         starting.addErrback(self._failed)
+
+    def prepare(self, section: FastForwardSettings) -> Callable[[], None]:
+        """
+        See L{bmff.reload.Reloadable}. Links go on: under another key new sessions are made first;
+        fingerprints count for certificates that are shown from then on.
+        """
+        known = self._secrets.fastForwardKey(section.key) is not None
+        if section.key != self._settings.key and not known:
+            reason = f"names the key {section.key!a}, which is not in the secrets file"
+            raise ConfigurationError([Mistake("fastforward.key", reason)])
+        return partial(self._takeOn, section)
+
+    def _takeOn(self, section: FastForwardSettings) -> None:
+        before, self._settings = self._settings, section
+        if section.targets != before.targets:
+            self.cluster.useTargets(Target(*target) for target in section.targets)
+        if self._keyLook is not None:
+            self._useKey()
 
     async def _start(self) -> None:
         await self.registry.start()
@@ -522,7 +540,9 @@ class LinkService(Service):
         configuration, and those of the registry for nodes that it does not name.
         """
         rows = self.registry.nodes.values()
-        return {row.node: row.fingerprint for row in rows if row.fingerprint} | self._pinned
+        return {
+            row.node: row.fingerprint for row in rows if row.fingerprint
+        } | self._settings.pinned
 
     def describeNodes(self) -> list[dict[str, Any]]:
         """
@@ -598,6 +618,9 @@ class LinkService(Service):
         Make links under the key that is to be used now.
         """
         self._keyLook = self._reactor.callLater(KEY_INTERVAL, self._lookAtKeys)
+        self._useKey()
+
+    def _useKey(self) -> None:
         keyID = self._secrets.currentKey() or self._settings.key
         if keyID != self.cluster.keyID:
             self._log.info("links are made under key {key} from now on", key=keyID)

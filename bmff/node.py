@@ -7,7 +7,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -17,10 +16,8 @@ from random import SystemRandom
 from typing import Any, Final, NoReturn
 
 from twisted.application.internet import TimerService
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.error import CannotListenError
-from twisted.logger import Logger
 from twisted.python import usage
 
 from bmff.access import Access
@@ -31,18 +28,19 @@ from bmff.config import Configuration, loadConfiguration
 from bmff.errors import ConfigurationError, Mistake
 from bmff.events import Events
 from bmff.exchange import Exchange
+from bmff.hotspots import HomeBrewService
 from bmff.journal import Journal
-from bmff.keys import Secrets, openSecrets
+from bmff.keys import LOOK_INTERVAL, Secrets, SecretsWatch, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
-from bmff.reload import Reload, Reloaded
+from bmff.reload import Reload, Reloadable, Reloaded, prepareAll, taken
 from bmff.router.call import Call
-from bmff.router.router import Router
 from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
 from bmff.sections.mqtt import MQTT
 from bmff.sections.openbridge import OpenBridge
+from bmff.sections.routing import Routing
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
@@ -56,9 +54,8 @@ from bmff.web.orders import Orders
 from bmff.web.parts import Parts
 from bmff.web.refusals import Refusals
 from bmff.web.views import Moments
-from bmff.web.webservice import WebService
+from bmff.web.webservice import WebService, hostNames
 
-SECRETS_INTERVAL: Final = 5.0  # seconds between two looks at the secrets file
 HOTSPOT_TABLES: Final = ("peers", "subscriptions")  # of the registry
 _NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
 
@@ -133,7 +130,7 @@ def makeService(options: Options) -> IService:
         node = TwistdNode(reactor, options.configuration, options.secrets, supervisor)
     except ConfigurationError as error:  # no such registry
         raise SystemExit(f"bmnode: {error}") from None
-    node.file = Reload(Path(options["config"]), options.configuration, node.reconfigure)
+    node.file = Reload(Path(options["config"]), node)
     return node
 
 
@@ -141,7 +138,7 @@ class Node(MultiService):
     """
     One node as a service; may be part of any Twisted application.
 
-    @ivar configuration: what it was made from.
+    @ivar configuration: what counts now: what it was made from, with what was changed since.
     @ivar supervisor: what has started its process.
     @ivar events: what happens in it; watch them with C{events.watch}.
     @ivar router: who hears whom.
@@ -154,10 +151,8 @@ class Node(MultiService):
     @ivar web: its ports on the network, or L{None} when it is switched off.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
     @ivar bridges: the bridges to other networks, or L{None} when they are not configured.
-    @ivar uplinks: the logins at other networks, or L{None} when there are none.
+    @ivar uplinks: the logins at other networks; they may come while the node runs.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -191,8 +186,12 @@ class Node(MultiService):
         self.turn = Turn(reactor, self.router)
         self.links: LinkService | None = None
         self.bridges: BridgeService | None = None
-        self.uplinks: UplinkService | None = None
+        self.uplinks = UplinkService(
+            reactor, self.turn, configuration.uplink, secrets, self.events.publish
+        )
         self._access: Access | None = None
+        self._hotspots: HomeBrewService | None = None
+        self._rules = OperatorsRules(self.exchange)
         self._ports: list[DatagramPort] = []
         self.broker: BrokerService | None = None
         if configuration.mqtt is not None:  # first, so that it stops last and tells of all ends
@@ -203,14 +202,9 @@ class Node(MultiService):
             self._addLinks(reactor, configuration.fastforward, secrets)
         if configuration.openbridge is not None:
             self._addBridges(reactor, configuration.openbridge, secrets)
-        if configuration.uplink:
-            self.uplinks = UplinkService(
-                reactor, self.turn, configuration.uplink, secrets, self.events.publish
-            )
-            self.uplinks.setServiceParent(self)
-        TimerService(
-            SECRETS_INTERVAL, SecretsWatch(secrets, self._secretsChanged).look
-        ).setServiceParent(self)
+        self.uplinks.setServiceParent(self)
+        self._secretsWatch = SecretsWatch(secrets, self._secretsChanged)
+        TimerService(LOOK_INTERVAL, self._secretsWatch.look).setServiceParent(self)
         if configuration.web.enabled:
             self._addApi(reactor, secrets)
 
@@ -228,7 +222,7 @@ class Node(MultiService):
         makeStateFolder(configuration)
         secrets, _ = openSecrets(configuration.secrets)
         node = cls(reactor, configuration, secrets)
-        node.file = Reload(Path(path), configuration, node.reconfigure)
+        node.file = Reload(Path(path), node)
         return node
 
     def startService(self) -> None:
@@ -240,18 +234,41 @@ class Node(MultiService):
         """
         super().startService()
 
+    @property
+    def alive(self) -> frozenset[str]:
+        """
+        The places in a configuration file that it can take on while it runs.
+        """
+        return frozenset[str]().union(*(part.alive for part in self._reloadable().values()))
+
     def reconfigure(self, configuration: Configuration) -> None:
         """
-        Take on what can be changed while calls go on.
+        Take on what stands at those places. The secrets are looked at first, as what is new may
+        need new ones.
 
-        @raise ConfigurationError: there is no rule of a name; nothing has changed.
+        @raise ConfigurationError: with all that cannot be taken on; nothing has changed.
         """
-        self.exchange.useRules(configuration.routing.rules)
-        homebrew = configuration.homebrew
-        if homebrew is not None and self._access is not None and self.homebrew is not None:
-            self._access.reconfigure(homebrew)
-            self.router.setTimes(homebrew.hangTime, homebrew.talkLimit)
-            self.homebrew.reviewAccess()
+        self._secretsWatch.look()
+        counts = taken(self.configuration, configuration, self.alive)
+        take = prepareAll(self._reloadable(), counts)
+        take()
+        self.turn.ended()
+        self.configuration = counts
+
+    def _reloadable(self) -> dict[str, Reloadable[Any]]:
+        """
+        The parts that take on changes, by the sections that they have.
+        """
+        parts: dict[str, Reloadable[Any] | None] = {
+            "routing": self._rules,
+            "homebrew": self._hotspots,
+            "fastforward": self.links,
+            "openbridge": self.bridges,
+            "uplink": self.uplinks,
+            "mqtt": self.broker,
+            "web": self.web,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
 
     def reload(self) -> Reloaded:
         """
@@ -287,7 +304,9 @@ class Node(MultiService):
             os.urandom(32),
             peerTimeout=homebrew.peerTimeout,
         )
-        service = HomeBrewService(reactor, master, self.router, homebrew, self.supervisor)
+        service = self._hotspots = HomeBrewService(
+            reactor, master, self.router, homebrew, self.supervisor, self._access
+        )
         service.setServiceParent(self)
         self._ports = service.ports
         if homebrew.beaconInterval:
@@ -313,6 +332,7 @@ class Node(MultiService):
             secrets,
             time.time,
             self.supervisor,
+            self.events.publish,
         )
         self.bridges.setServiceParent(self)
 
@@ -328,8 +348,7 @@ class Node(MultiService):
             self.homebrew.reviewAccess()
         if self.bridges is not None:
             self.bridges.reviewSecrets()
-        if self.uplinks is not None:
-            self.uplinks.reviewSecrets()
+        self.uplinks.reviewSecrets()
 
     def _addBroker(self, reactor: Any, settings: MQTT, secrets: Secrets) -> None:
         self.broker = BrokerService(
@@ -350,8 +369,7 @@ class Node(MultiService):
         web, settings = configuration.web, configuration.fastforward
         refusals = Refusals(reactor.seconds)
         cookies = Cookies(configuration.network, reactor.seconds)
-        hosts = frozenset(name.lower() for name in web.hosts)
-        admission = Admission(secrets.tokens, cookies, hosts, web.public)
+        admission = Admission(secrets.tokens, cookies, hostNames(web.hosts), web.public)
         parts = Parts(
             network=configuration.network,
             environment=settings.environment if settings is not None else "",
@@ -369,11 +387,13 @@ class Node(MultiService):
             links=links,
             choices=links.choices if links is not None else None,
             registry=links.registry if links is not None else None,
+            bridges=self.bridges,
+            uplinks=self.uplinks,
             drop=self._drop,
             reload=self.reload,
             messages=self.exchange.texts,
-            broker=broker.broker if broker is not None else None,
-            outbox=broker.broker.outbox if broker is not None else None,
+            broker=broker,
+            outbox=broker.outbox if broker is not None else None,
             describeBroker=broker.describe if broker is not None else None,
             dropped={"fastforward": links.fastForward.dropped} if links is not None else {},
             transports=links.transports if links is not None else (),
@@ -401,6 +421,33 @@ def programVersion() -> str:
         return version("bmff")
     except PackageNotFoundError:
         return "0"
+
+
+class OperatorsRules:
+    """
+    The operator's own rules, which may become others while calls go on.
+
+    @ivar alive: see L{Reloadable}.
+    """
+
+    alive: Final = frozenset({"routing.rules"})
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def prepare(self, section: Routing) -> Callable[[], None]:
+        """
+        See L{Reloadable}.
+        """
+        router = self._exchange.router
+        before = router.rules
+        self._exchange.useRules(section.rules)
+        wanted, router.rules = router.rules, before
+
+        def take() -> None:
+            router.rules = wanted
+
+        return take
 
 
 class TwistdNode(Node):
@@ -474,122 +521,3 @@ class TwistdNode(Node):
 
     def _end(self, error: ConfigurationError) -> NoReturn:
         raise SystemExit(f"bmnode: {error}") from None
-
-
-class HomeBrewService(Service):
-    """
-    Opens and closes the sockets of a HomeBrew master.
-
-    @ivar ports: the open sockets.
-    """
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        reactor: Any,
-        master: HomeBrew,
-        router: Router,
-        settings: Homebrew,
-        supervisor: Supervisor | None = None,
-    ) -> None:
-        """
-        @param supervisor: what may have opened the sockets.
-        """
-        self.ports: list[DatagramPort] = []
-        self._supervisor = supervisor or Supervisor()
-        self._reactor = reactor
-        self._master = master
-        self._router = router
-        self._settings = settings
-
-    def privilegedStartService(self) -> None:
-        """
-        Bind the sockets, as a port may need a right that is given up afterwards.
-
-        @raise ConfigurationError: none can be had.
-        """
-        super().privilegedStartService()
-        missing = None
-        for endpoint in self._settings.listen:
-            try:
-                self._bind(endpoint)
-            except (OSError, ValueError, CannotListenError) as error:
-                reason = getattr(error, "socketError", error)
-                missing = ConfigurationError(
-                    [Mistake("homebrew.listen", f"cannot listen on {endpoint}: {reason}")]
-                )
-                if ":" not in endpoint.host or socket.has_dualstack_ipv6():
-                    self._close()
-                    raise missing from None
-                self._log.warn("no IPv6 on this host: not on {endpoint}", endpoint=endpoint)
-        if missing is not None and not self.ports:
-            raise missing
-
-    def startService(self) -> None:
-        """
-        Listen.
-        """
-        if not self.ports:
-            self.privilegedStartService()
-        super().startService()
-        for port in self.ports:
-            port.startListening()
-            self._log.info("hotspots log in at {host} port {port}", host=port.host, port=port.port)
-
-    def stopService(self) -> None:
-        """
-        End the calls, say good-bye to the peers, and close.
-        """
-        super().stopService()
-        self._router.stop(self._reactor.seconds())
-        self._master.stop()
-        self._close()
-
-    def _bind(self, endpoint: Address) -> None:
-        receiver = self._master.port()
-        inherited = self._supervisor.take(endpoint.host, endpoint.port)
-        port = (
-            DatagramPort(self._reactor, endpoint.host, endpoint.port, receiver)
-            if inherited is None
-            else DatagramPort.adopt(self._reactor, inherited, receiver)
-        )
-        receiver.transport = port
-        self.ports.append(port)
-
-    def _close(self) -> None:
-        for port in self.ports:
-            port.stopListening()
-        self.ports.clear()
-
-
-class SecretsWatch:
-    """
-    Looks whether the secrets file has changed, and acts on it.
-    """
-
-    _log = Logger()
-
-    def __init__(self, secrets: Secrets, changed: Callable[[], object]) -> None:
-        """
-        @param changed: called when they are others than before.
-        """
-        self._secrets = secrets
-        self._changed = changed
-        self._said: ConfigurationError | None = None
-
-    def look(self) -> None:
-        """
-        Look once; never raises, as a timer would stop for good.
-        """
-        try:
-            changed = self._secrets.refresh()
-            if self._secrets.mistake is not self._said:
-                self._said = self._secrets.mistake
-                if self._said is not None:
-                    self._log.error("secrets stay as they were: {mistake}", mistake=str(self._said))
-            if changed:
-                self._log.info("secrets read again")
-                self._changed()
-        except Exception:
-            self._log.failure("secrets could not be looked at")

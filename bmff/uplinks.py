@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
 from bmff.access import ranges, translation
 from bmff.dmr.numbers import isLocal
@@ -19,7 +20,7 @@ from bmff.dmr.ranges import Ranges
 from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
 from bmff.events import Event
 from bmff.protocols.turn import Turn
-from bmff.protocols.uplink import Socket, Uplink
+from bmff.protocols.uplink import Phase, Socket, Uplink
 from bmff.protocols.uplinkpeer import UplinkSettings
 from bmff.sections.homebrew import Translated
 from bmff.sections.values import IDs, Talkgroups
@@ -198,7 +199,11 @@ class UplinkService(Service):
     Runs the uplinks of one node.
 
     @ivar uplinks: those, in the order of the configuration.
+    @ivar alive: see L{bmff.reload.Reloadable}.
     """
+
+    alive: Final = frozenset({"uplink"})
+    _log = Logger()
 
     def __init__(
         self,
@@ -217,21 +222,58 @@ class UplinkService(Service):
         """
         self.uplinks: list[Uplink] = []
         self._reactor = reactor
+        self._turn = turn
         self._keys = keys
         self._publish = publish
         self._opener = opener or partial(openSocket, reactor)
-        self._secretIDs: dict[str, str] = {}
-        mistakes = [mistake for each in enumerate(entries) for mistake in _mistakes(*each)]
-        for number, entry in enumerate(entries):
-            if entry.name in self._secretIDs:
-                mistakes.append(Mistake(f"uplink[{number}].name", f"{entry.name!a} is there twice"))
-            self._secretIDs[entry.name] = entry.name if entry.password is None else entry.password
-            self.uplinks.append(
-                Uplink(reactor, turn, uplinkSettings(entry), FIRST_PEER + number + 1, self)
-            )
+        self._entries: dict[str, Entry] = {}  # by name
+        self._numbers: dict[str, int] = {}  # what they are known by, those that are gone too
+        self._passphrases: dict[str, bytes | None] = {}
+        self.prepare(entries)()
+
+    def prepare(self, section: Sequence[Entry]) -> Callable[[], None]:
+        """
+        See L{bmff.reload.Reloadable}. An uplink of which nothing has changed stays logged in, with
+        its calls; one that has changed logs out and in again.
+        """
+        mistakes = [mistake for each in enumerate(section) for mistake in _mistakes(*each)]
+        names = [entry.name for entry in section]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                mistakes.append(Mistake(f"uplink[{number}].name", f"{name!a} is there twice"))
         if mistakes:
             raise ConfigurationError(mistakes)
-        self._passphrases: dict[str, bytes | None] = {}
+        return partial(self._takeOn, section)
+
+    def _takeOn(self, section: Sequence[Entry]) -> None:
+        entries = {entry.name: entry for entry in section}
+        there = {uplink.settings.name: uplink for uplink in self.uplinks}
+        for name, uplink in tuple(there.items()):
+            if entries.get(name) != self._entries[name]:
+                if uplink.phase is not Phase.STOPPED:
+                    self._log.info("uplink {name} is given up", name=name)
+                uplink.stop()
+                del there[name]
+                self._passphrases.pop(name, None)
+        self._entries = entries
+        fresh = [name for name in entries if name not in there]
+        there |= {name: self._make(entries[name]) for name in fresh}
+        self.uplinks = [there[name] for name in entries]
+        if self.running:
+            for uplink in self.uplinks:
+                if uplink.settings.name in fresh:
+                    self._log.info("uplink {name} is new", name=uplink.settings.name)
+                    uplink.start()
+            for uplink in self.uplinks:  # the order may be another one
+                self.changed(uplink, self._reactor.seconds())
+
+    def _make(self, entry: Entry) -> Uplink:
+        """
+        An uplink that is not started. Who had a number under its name keeps it, and nobody has
+        another's: what was told of its calls stays true.
+        """
+        number = self._numbers.setdefault(entry.name, FIRST_PEER + len(self._numbers) + 1)
+        return Uplink(self._reactor, self._turn, uplinkSettings(entry), number, self)
 
     def startService(self) -> None:
         """
@@ -307,7 +349,9 @@ class UplinkService(Service):
         self._publish(event)
 
     def _lookIn(self, uplink: Uplink) -> bytes | None:
-        return self._keys.bridgePassword(self._secretIDs[uplink.settings.name]) or None
+        entry = self._entries[uplink.settings.name]
+        secretID = entry.name if entry.password is None else entry.password
+        return self._keys.bridgePassword(secretID) or None
 
 
 def openSocket(reactor: Any, receiver: DatagramReceiver, addressSize: int) -> Socket:

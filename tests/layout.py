@@ -45,6 +45,7 @@ ROOMS: Final[Mapping[str, Room]] = {
     "log": Room(),
     "routing": Room(),
     "ibmff": Room(("errors", "routing")),
+    "tables": Room(),
     "systemd": Room(),
     "dmr": Room(("errors",), never=IMPURE),
     "events": Room(("errors", "dmr")),
@@ -56,13 +57,14 @@ ROOMS: Final[Mapping[str, Room]] = {
     "config": Room(("errors", "toml", "sections")),
     "keys": Room(("errors", "toml")),
     "keyfile": Room(("errors", "keys")),
-    "access": Room(("errors", "ibmff", "dmr", "router", "keys", "sections")),
+    "peertexts": Room(("errors", "toml", "sections")),
+    "access": Room(("errors", "ibmff", "dmr", "router", "keys", "sections", "peertexts")),
     "registries": Room(("errors", "ibmff", "keys", "sections")),
     "sockets": Room(("errors", "ibmff")),
     "transports": Room(("errors", "ibmff", "sockets")),
     "protocols": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
     "registry": Room(
-        ("errors", "ibmff", "dmr", "wire"),
+        ("errors", "ibmff", "tables", "dmr", "wire", "peertexts"),
         {"protocols.tarantool": "the protocol that the Tarantool registry speaks"},
     ),
     "web": Room(
@@ -70,6 +72,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "errors",
             "log",
             "ibmff",
+            "tables",
             "dmr",
             "events",
             "wire",
@@ -83,11 +86,18 @@ ROOMS: Final[Mapping[str, Room]] = {
     ),
     "brokers": Room(("errors", "dmr", "events", "wire", "router", "protocols")),
     "cluster": Room(("errors", "ibmff", "dmr", "events", "wire", "router")),
-    "testing": Room(("errors", "ibmff", "dmr", "events", "wire", "router", "sockets")),
+    "testing": Room(
+        ("errors", "ibmff", "dmr", "events", "wire", "router", "sockets"),
+        {
+            "transports.lifetime": "what the transport in memory has begun ends as that of others",
+            "transports.strangers": "it has the same limits for those who are not known yet",
+        },
+    ),
     "ctl": Room(
         (
             "errors",
             "ibmff",
+            "tables",
             "dmr",
             "wire",
             "toml",
@@ -106,6 +116,7 @@ ROOMS: Final[Mapping[str, Room]] = {
         (
             "errors",
             "dmr",
+            "events",
             "wire",
             "router",
             "sections",
@@ -127,7 +138,19 @@ ROOMS: Final[Mapping[str, Room]] = {
             "protocols",
         )
     ),
-    "reload": Room(("errors", "toml", "sections", "config")),
+    "hotspots": Room(
+        (
+            "errors",
+            "toml",
+            "router",
+            "sections",
+            "access",
+            "sockets",
+            "systemd",
+            "protocols",
+        )
+    ),
+    "reload": Room(("errors", "toml", "config")),
     "exchange": Room(("errors", "ibmff", "routing", "dmr", "events", "router")),
     "linkservice": Room(
         (
@@ -166,6 +189,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "sockets",
             "systemd",
             "protocols",
+            "hotspots",
             "bridges",
             "uplinks",
             "brokers",

@@ -268,7 +268,7 @@ class TableTests(SynchronousTestCase):
         for plugged in ("protocols", "transports", "registry"):
             importers = {room for room in ROOMS if plugged in ROOMS[room].imports}
             self.assertLessEqual(
-                importers, {"bridges", "brokers", "linkservice", "node", "uplinks"}
+                importers, {"bridges", "brokers", "hotspots", "linkservice", "node", "uplinks"}
             )
         self.assertEqual([room for room in ROOMS if "node" in ROOMS[room].imports], [])
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 
+import attrs
 from twisted.internet import reactor as anyReactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -20,7 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from bmff.config import parseConfiguration
 from bmff.errors import ConfigurationError
-from bmff.events import Event, Events, PeerLost
+from bmff.events import Event, Events, PathTried, PeerLost
 from bmff.ibmff import OverrideRow
 from bmff.keyfile import addKey, newKey, removeKey, useKey
 from bmff.keys import Secrets
@@ -28,6 +29,7 @@ from bmff.linkservice import KeyLogFile, LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router
+from bmff.sections.values import Target as TargetSetting
 from bmff.sockets.addresses import packAddress
 from bmff.testing.everybody import Everybody
 from bmff.testing.hotspots import VirtualHotspot
@@ -223,6 +225,71 @@ class LinkServiceTests(TestCase):
             self.assertTrue(self.meshed())
         finally:
             await self.stop()
+
+    async def test_otherKey(self) -> None:
+        """
+        Under the key that a changed configuration names sessions are made anew, and the links stay;
+        a key that nobody knows is a mistake, and so is nothing else.
+        """
+        await self.start(2)
+        try:
+            await self.until(self.meshed)
+            links = [next(iter(one.fastForward.links.values())) for one in self.services]
+            wanted = attrs.evolve(self.services[0]._settings, key="second")
+            with self.assertRaises(ConfigurationError) as caught:
+                self.services[0].prepare(wanted)
+            self.assertIn("fastforward.key: names the key 'second'", str(caught.exception))
+            addKey(self.secrets.path, "second", newKey())
+            self.secrets.refresh()
+            for service in self.services:
+                service.prepare(wanted)()
+            await self.until(
+                lambda: all(
+                    connection.keyID == "second"
+                    for service in self.services
+                    for connection in service.fastForward.connections
+                )
+            )
+            self.assertEqual(
+                [next(iter(one.fastForward.links.values())) for one in self.services], links
+            )
+            self.assertTrue(self.meshed())
+        finally:
+            await self.stop()
+
+    async def test_otherTargets(self) -> None:
+        """
+        A node that is named as a target is looked for at once; when it is named no longer it is
+        not, and a link to it that there is goes on.
+        """
+        await self.start(2)
+        try:
+            first, second = self.services
+            await self.until(self.meshed)
+            link = first.fastForward.links[25002]
+            named = (TargetSetting(25002, "127.0.0.1", second.port), TargetSetting(25009, "::1", 9))
+            first.prepare(attrs.evolve(first._settings, targets=named))()
+            tried = [each.node for each in self.events if isinstance(each, PathTried)]
+            self.assertIn(25009, tried)
+            self.assertEqual([each["node"] for each in first.describeNodes()], [25002, 25009])
+            first.prepare(attrs.evolve(first._settings, targets=()))()
+            self.assertEqual([each["node"] for each in first.describeNodes()], [25002])
+            self.assertIs(first.fastForward.links[25002], link)
+            self.assertTrue(link.ready)
+        finally:
+            await self.stop()
+
+    async def test_otherFingerprints(self) -> None:
+        """
+        Fingerprints count as the configuration says them now.
+        """
+        await self.start(1)
+        (service,) = self.services
+        self.assertEqual(service.fingerprints(), {})
+        digits = ":".join(["AB"] * 32)
+        service.prepare(attrs.evolve(service._settings, fingerprints={25009: digits}))()
+        self.assertEqual(service.fingerprints(), {25009: "ab" * 32})
+        await self.stop()
 
     async def test_keyLog(self) -> None:
         """

@@ -23,8 +23,9 @@ from twisted.trial.unittest import TestCase
 from bmff.ctl.ask import ask
 from bmff.errors import ConfigurationError
 from bmff.events import Event, PeerLost, PeerRegistered
+from bmff.hotspots import HomeBrewService
 from bmff.keys import Secrets
-from bmff.node import HomeBrewService, Node, Options, TwistdNode, welcome
+from bmff.node import Node, Options, TwistdNode, welcome
 from bmff.protocols.hotspot import Hotspot
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort

@@ -8,6 +8,7 @@ import json
 from http.client import HTTPConnection
 from typing import Any
 
+import attrs
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
@@ -64,16 +65,21 @@ class NodeApiTests(TestCase):
         self.node.turn.stop()
         await deferLater(reactor, 0.01)
 
-    async def ask(self, path: str, order: object = None, token: str = "") -> tuple[int, Any]:
+    async def ask(
+        self, path: str, order: object = None, token: str = "", proxy: bool = False
+    ) -> tuple[int, Any]:
         """
         Ask from a thread.
 
+        @param proxy: whether somebody elsewhere asks, through a proxy of this host.
         @return: status and content.
         """
 
         def ask() -> tuple[int, Any]:
             connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
+            if proxy:
+                headers["X-Forwarded-For"] = "192.0.2.7"
             if order is not None:
                 headers["Content-Type"] = "application/json"
                 connection.request("POST", path, json.dumps(order), headers)
@@ -126,6 +132,26 @@ class NodeApiTests(TestCase):
         removeToken(self.secrets.path, "me")
         self.secrets.refresh()
         self.assertEqual((await self.ask("/undrain", {}, self.token))[0], 401)
+
+    async def test_otherNames(self) -> None:
+        """
+        By which names the node is called, and whether everybody may look, counts from the next
+        request once it is said otherwise, and what is said of ports waits.
+        """
+        before = self.node.configuration
+        web = attrs.evolve(before.web, hosts=(), public=False, listen=())
+        self.node.reconfigure(attrs.evolve(before, web=web))
+        self.assertEqual((await self.ask("/peers"))[0], 421)
+        self.assertEqual(self.node.configuration.web.listen, before.web.listen)
+        web = attrs.evolve(web, hosts=("Node.Example.ORG",))
+        self.node.reconfigure(attrs.evolve(before, web=web))
+        self.assertEqual((await self.ask("/peers"))[0], 200)
+        self.assertEqual((await self.ask("/peers", proxy=True))[0], 401)
+        self.node.reconfigure(attrs.evolve(before, web=attrs.evolve(web, public=True)))
+        self.assertEqual((await self.ask("/peers", proxy=True))[0], 200)
+        self.node.reconfigure(attrs.evolve(before, web=attrs.evolve(web, streams=7)))
+        assert self.node.api is not None
+        self.assertEqual((self.node.api.events.most, self.node.api.lastHeard.most), (7, 7))
 
     async def test_verbs(self) -> None:
         """

@@ -1,5 +1,6 @@
 """
-Tests of what a node runs: its sockets for hotspots, and its look at the secrets (L{bmff.node}).
+Tests of what a node runs: its sockets for hotspots (L{bmff.hotspots}), and its look at the
+secrets (L{bmff.keys}).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from twisted.logger import capturedLogs, formatEvent
 from bmff.access import Access
 from bmff.errors import ConfigurationError
 from bmff.events import Event, PeerLost
-from bmff.keys import Secrets
-from bmff.node import HomeBrewService, SecretsWatch
+from bmff.hotspots import HomeBrewService
+from bmff.keys import Secrets, SecretsWatch
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
 from bmff.router.router import Router

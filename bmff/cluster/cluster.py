@@ -6,7 +6,7 @@ How each is reached stands in L{bmff.cluster.ways}, when it is tried in L{bmff.c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -123,9 +123,9 @@ class Cluster:
         self._router = router
         self._publish = publish
         self._processTime = processTime
-        targets = {target.node: target for target in identity.targets}
-        self.ways = Ways(nodeID, registry, targets, wallClock)
-        self._search = Search(clock, targets, publish, random)
+        self._targets = {target.node: target for target in identity.targets}
+        self.ways = Ways(nodeID, registry, self._targets, wallClock)
+        self._search = Search(clock, self._targets, publish, random)
         self._networks = NetworkNews(nodeID, router)
         self._duplicates = Throttle(_DUPLICATE_INTERVAL)
         self.logins = Logins(clock, nodeID, wallClock, self.broadcast)
@@ -192,6 +192,15 @@ class Cluster:
         for node, link in tuple(self.fastForward.links.items()):
             self.fastForward.reconsider(node)
             link.measure(now)  # the other end is to know at once
+
+    def useTargets(self, targets: Iterable[Target]) -> None:
+        """
+        Reach these nodes beside those of the registry from now on. A link to one that is no longer
+        among them stays as long as it lives.
+        """
+        self._targets.clear()
+        self._targets.update((target.node, target) for target in targets)
+        self.overridesChanged()
 
     def wish(self, node: int, transport: str) -> None:
         """

@@ -16,11 +16,12 @@ from bmff.config import (
     parseConfiguration,
     privateKeyName,
 )
+from bmff.ctl.anyorder import AnyOrderOptions
 from bmff.errors import ConfigurationError, Mistake
 from bmff.sockets.certificate import makeCertificate, readCertificate
 
 
-class CertificateOptions(usage.Options):
+class CertificateOptions(AnyOrderOptions):
     """
     The options of C{bmffctl certificate}.
     """

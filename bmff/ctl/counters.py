@@ -17,8 +17,8 @@ class CountersOptions(AskOptions):
 
     synopsis = "[options]"
     longdesc = (
-        "Lists what a running node dropped since its start, by reason, and the datagrams of each "
-        "socket that hotspots log in at."
+        "Lists what a running node dropped since its start, by reason, also at its bridges and "
+        "uplinks to other networks, and the datagrams of each socket that hotspots log in at."
     )
     resource = "counters"
 
@@ -33,6 +33,7 @@ class CountersOptions(AskOptions):
             for where, counts in (
                 ("router", counters["router"]["dropped"]),
                 ("homebrew", homebrew["dropped"]),
+                *_networks(counters),
             )
             for reason, times in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ]
@@ -54,3 +55,15 @@ class CountersOptions(AskOptions):
             *("FAILED", "SENT", "SEND DROPS", "SEND ERRORS"),
         )
         return table(("WHERE", "DROPPED", "TIMES"), dropped) + "\n\n" + table(heading, sockets)
+
+
+def _networks(counters: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
+    """
+    What was dropped at the ways to other networks, if there are any.
+    """
+    found = []
+    for kind in ("bridge", "uplink"):
+        said = counters.get(f"{kind}s", {})
+        found.append((f"{kind}s", said.get("dropped", {})))
+        found += [(f"{kind} {name}", counts) for name, counts in said.get("each", {}).items()]
+    return found

@@ -23,6 +23,7 @@ from bmff.ctl.importing.options import ImportOptions
 from bmff.ctl.instances.options import InstanceOptions
 from bmff.ctl.keys import KeygenOptions, KeyOptions
 from bmff.ctl.links import LinksOptions, NodesOptions
+from bmff.ctl.networks import BridgesOptions, UplinksOptions
 from bmff.ctl.node import NodeOptions
 from bmff.ctl.override import OverrideOptions
 from bmff.ctl.overrides import OverridesOptions
@@ -76,6 +77,8 @@ class Options(usage.Options):
         ("calls", None, CallsOptions, "List the calls of a running node."),
         ("nodes", None, NodesOptions, "List the nodes that a running node knows of."),
         ("links", None, LinksOptions, "List the links of a running node."),
+        ("bridges", None, BridgesOptions, "List the bridges of a running node to other networks."),
+        ("uplinks", None, UplinksOptions, "List the logins of a running node at other networks."),
         ("path", None, PathOptions, "Have a link of a running node run over a transport."),
         ("overrides", None, OverridesOptions, "List what a running node makes of the overrides."),
         ("override", None, OverrideOptions, "List, set or remove overrides in the registry."),

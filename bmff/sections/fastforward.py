@@ -83,3 +83,10 @@ class FastForward:
     fingerprints: Mapping[NodeID, Annotated[str, checkFingerprint]] = attrs.field(
         factory=dict, converter=sealed
     )
+
+    @property
+    def pinned(self) -> dict[int, str]:
+        """
+        The fingerprints as they are compared, 64 digits in small letters, by node ID.
+        """
+        return {node: text.replace(":", "").lower() for node, text in self.fingerprints.items()}

@@ -4,53 +4,24 @@ The section of the MQTT broker.
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import attrs
 
-from bmff.sections.values import SecretID, checkSocketPath, makePath
+from bmff.sections.values import SecretID, Server, readServer
 from bmff.toml import Between
 
 KINDS: Final = ("message", "drop", "link", "unlink")  # of commands
-_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_BROKER: Final = re.compile(
-    rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*)):(?P<port>[0-9]{{1,5}})"
-)
-_UNIX: Final = re.compile(r"unix:(?P<path>.+)", re.DOTALL)
 
 
-class BrokerPlace(NamedTuple):
+class BrokerPlace(Server):
     """
-    Where the broker is.
-
-    @ivar host: host name, or an address in numbers without brackets; empty for a UNIX socket.
-    @ivar port: 1 to 65535; 0 for a UNIX socket.
-    @ivar path: the UNIX socket; L{None} for a host.
+    Where the broker is. It may be anywhere, unlike a server of the registry, so that what a file
+    says of it is read in another way.
     """
 
-    host: str
-    port: int
-    path: Path | None = None
-
-    @property
-    def here(self) -> bool:
-        """
-        Whether what goes there stays on this host.
-        """
-        if self.path is not None or self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    __slots__ = ()
 
 
 _HERE: Final = BrokerPlace("127.0.0.1", 1883)
@@ -60,20 +31,7 @@ def makeBrokerPlace(value: object, folder: Path) -> BrokerPlace:
     """
     @param folder: what a relative path is relative to.
     """
-    if isinstance(value, str) and (found := _UNIX.fullmatch(value)):
-        path = makePath(found["path"], folder)
-        checkSocketPath(path)
-        return BrokerPlace("", 0, path)
-    found = _BROKER.fullmatch(value) if isinstance(value, str) else None
-    if found is None or not 1 <= int(found["port"]) <= 0xFFFF:
-        raise ValueError('must be a string, such as "127.0.0.1:1883" or "unix:/run/bmff/mqtt"')
-    host = found["v6"] or found["host"]
-    if found["v6"] or host.replace(".", "").isdigit():
-        try:
-            ip_address(host)
-        except ValueError:
-            raise ValueError(f"{value!a} names no address") from None
-    return BrokerPlace(host, int(found["port"]))
+    return BrokerPlace(*readServer(value, folder, '"127.0.0.1:1883" or "unix:/run/bmff/mqtt"'))
 
 
 def checkUser(value: str) -> None:

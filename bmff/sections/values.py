@@ -23,8 +23,9 @@ _TARGET: Final = re.compile(
     r"(?P<node>[1-9][0-9]{3,6})@(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))"
     r":(?P<port>[0-9]{1,5})"
 )
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _SERVER: Final = re.compile(
-    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
+    rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>{_LABEL}(?:\.{_LABEL})*\.?)):(?P<port>[0-9]{{1,5}})"
 )
 _UNIX: Final = re.compile(r"unix/?:(?P<path>.+)", re.DOTALL)  # as Twisted or Tarantool writes it
 
@@ -60,7 +61,7 @@ class Target(NamedTuple):
 
 class Server(NamedTuple):
     """
-    Where a server of the registry is.
+    Where a server is that the node connects to.
 
     @ivar host: host name, or an address in numbers without brackets; empty for a UNIX socket.
     @ivar port: 1 to 65535; 0 for a UNIX socket.
@@ -70,6 +71,18 @@ class Server(NamedTuple):
     host: str
     port: int
     path: Path | None = None
+
+    @property
+    def here(self) -> bool:
+        """
+        Whether what goes there stays on this host.
+        """
+        if self.path is not None or self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         if self.path is not None:
@@ -136,8 +149,24 @@ def makeTarget(value: object) -> Target:
 
 def makeServer(value: object, folder: Path, tunnelled: bool) -> Server:
     """
+    A server of the registry.
+
     @param folder: what a relative path is relative to.
     @param tunnelled: whether what goes to other hosts is encrypted outside of this program.
+    """
+    server = readServer(value, folder, '"127.0.0.1:3301" or "unix:/run/registry.sock"')
+    if not (server.here or tunnelled):
+        raise ValueError(
+            f"{value!a} is not on this host, and the registry's protocol does not encrypt; lay a "
+            "tunnel (WireGuard, stunnel), then set tunnelled = true"
+        )
+    return server
+
+
+def readServer(value: object, folder: Path, examples: str) -> Server:
+    """
+    @param folder: what a relative path is relative to.
+    @param examples: what may be said in place of something that cannot be meant so.
     """
     if isinstance(value, str) and (found := _UNIX.fullmatch(value)):
         path = makePath(found["path"], folder)
@@ -145,19 +174,13 @@ def makeServer(value: object, folder: Path, tunnelled: bool) -> Server:
         return Server("", 0, path)
     found = _SERVER.fullmatch(value) if isinstance(value, str) else None
     if found is None or not 1 <= int(found["port"]) <= 0xFFFF:
-        raise ValueError('must be a string, such as "127.0.0.1:3301" or "unix:/run/registry.sock"')
+        raise ValueError(f"must be a string, such as {examples}")
     host = found["v6"] or found["host"]
-    try:
-        here = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        if found["v6"] or host.replace(".", "").isdigit():
+    if found["v6"] or host.replace(".", "").isdigit():
+        try:
+            ip_address(host)
+        except ValueError:
             raise ValueError(f"{value!a} names no address") from None
-        here = False
-    if not (here or tunnelled):
-        raise ValueError(
-            f"{value!a} is not on this host, and the registry's protocol does not encrypt; lay a "
-            "tunnel (WireGuard, stunnel), then set tunnelled = true"
-        )
     return Server(host, int(found["port"]))
 
 

@@ -35,7 +35,7 @@ from bmff.web.stream import Stream
 from bmff.web.talkgroups import TalkgroupsView
 from bmff.web.tally import Tally
 from bmff.web.verbs import Verbs
-from bmff.web.views import CallsView, NodesView, PeersView
+from bmff.web.views import CallsView, NetworksView, NodesView, PeersView
 from bmff.wire.homebrew import Station
 
 Content = Callable[[], dict[str, Any]]
@@ -104,6 +104,12 @@ class Api:
         """
         self._lag.start()
 
+    def useStreams(self, most: int) -> None:
+        """
+        So many streams may be open of each kind from now on.
+        """
+        self.events.most = self.lastHeard.most = most
+
     def stop(self) -> None:
         """
         End all streams.
@@ -135,16 +141,20 @@ class Api:
         master = parts.homebrew.master if parts.homebrew is not None else None
         peers = PeersView(sessions, parts.router, parts.moments)
         nodes = NodesView(parts.links.describeNodes if parts.links is not None else list)
+        bridges = NetworksView("bridges", parts.bridges.describe if parts.bridges else list)
+        uplinks = NetworksView("uplinks", parts.uplinks.describe if parts.uplinks else list)
         overrides = OverridesView(parts.network, parts.registry, parts.choices)
         views: tuple[tuple[str, Content, Schema, str], ...] = (
             ("peers", peers, schemas.PEERS, "The hotspots and repeaters that are logged in."),
             ("calls", self._calls, schemas.CALLS, "The calls that are on, and the last ones."),
             ("links", self._links, schemas.LINKS, "The links to other nodes, with all paths."),
             ("nodes", nodes, schemas.NODES, "The nodes that this one knows of."),
+            ("bridges", bridges, schemas.BRIDGES, "The bridges to other networks."),
+            ("uplinks", uplinks, schemas.UPLINKS, "The logins at other networks' masters."),
             ("overrides", overrides, schemas.OVERRIDES, "The overrides, what became of each."),
             (
                 "counters",
-                CountersView(parts.router, master, parts.ports),
+                CountersView(parts.router, master, parts.ports, parts.bridges, parts.uplinks),
                 schemas.COUNTERS,
                 "What was carried and dropped.",
             ),
@@ -166,7 +176,7 @@ class Api:
         self.resources["health"] = HealthResource(parts.network, self.health)
         for path, summary, parameter in (
             ("/health", "How everything does.", ""),
-            ("/health/{object}", "How one thing does: node, registry, link:25012.", "object"),
+            ("/health/{object}", "How one thing does: node, link:25012, bridges.", "object"),
         ):
             self._get(
                 path,

@@ -10,6 +10,7 @@ from typing import Any
 from bmff.router.router import Router
 from bmff.sockets.addresses import formatAddress
 from bmff.sockets.datagrams import DatagramPort
+from bmff.web.parts import Bridges, Uplinks
 from bmff.wire.homebrewmaster import Master
 
 
@@ -19,15 +20,24 @@ class CountersView:
     """
 
     def __init__(
-        self, router: Router, master: Master | None, ports: Iterable[DatagramPort]
+        self,
+        router: Router,
+        master: Master | None,
+        ports: Iterable[DatagramPort],
+        bridges: Bridges | None = None,
+        uplinks: Uplinks | None = None,
     ) -> None:
         """
         @param master: the HomeBrew master, if there is one.
         @param ports: its sockets; those count that are there when the view is asked.
+        @param bridges: to other networks, if there are any.
+        @param uplinks: to other networks, if there are any.
         """
         self._router = router
         self._master = master
         self._ports = ports
+        self._bridges = bridges
+        self._uplinks = uplinks
 
     def __call__(self) -> dict[str, Any]:
         """
@@ -40,6 +50,13 @@ class CountersView:
                 "dropped": dict(self._master.dropped),
                 "sockets": [self._socket(port) for port in self._ports],
             }
+        if self._bridges is not None:
+            content["bridges"] = {
+                "dropped": dict(self._bridges.dropped),
+                "each": _dropped(self._bridges.describe()),
+            }
+        if self._uplinks is not None:
+            content["uplinks"] = {"each": _dropped(self._uplinks.describe())}
         return {"counters": content}
 
     def _socket(self, port: DatagramPort) -> dict[str, Any]:
@@ -54,3 +71,10 @@ class CountersView:
             "send_drops": port.sendDrops,
             "send_errors": port.sendErrors,
         }
+
+
+def _dropped(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """
+    What was dropped at each of these, by name and reason.
+    """
+    return {row["name"]: dict(row["dropped"]) for row in rows}

@@ -90,6 +90,7 @@ class Feed:
     """
     Events for listeners.
 
+    @ivar most: listeners that there may be; those that are there stay when they become fewer.
     @ivar sent: how many texts went out.
     @ivar dropped: how many listeners were sent away because they were too slow.
     """
@@ -117,7 +118,7 @@ class Feed:
         self.sent = self.dropped = 0
         self._clock = clock
         self._name = name
-        self._most = most
+        self.most = most
         self._beat = beat
         self._period = period
         self._entries: deque[_Entry] = deque(maxlen=kept)
@@ -138,7 +139,7 @@ class Feed:
         """
         Whether nobody else may listen.
         """
-        return len(self._listeners) >= self._most
+        return len(self._listeners) >= self.most
 
     def publish(self, name: str, make: Callable[[bool], Content]) -> None:
         """

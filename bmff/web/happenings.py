@@ -15,11 +15,21 @@ from bmff.web.views import Moments
 LINKS: Final = "LinksMeasured"
 _COARSE: Final = 1  # digits of a degree that those get who may only look: about 10 km
 _POSITIONS: Final = ("latitude", "longitude")
-_HIDDEN: Final = ("text", "address", "payload")
+_HIDDEN: Final = ("text", "address", "payload", "altitude", "speed", "direction")
 _OPEN: Final = frozenset(
     ("TalkerAliasReceived", "OptionsNotUnderstood")
 )  # their text is no message
-_PLACES: Final = frozenset(("LinkStarted", "PathChanged", "PathTried"))  # of nodes, not of people
+_PLACES: Final = frozenset(  # of nodes and servers, not of people
+    (
+        "LinkStarted",
+        "PathChanged",
+        "PathTried",
+        "BridgeStarted",
+        "BridgeMoved",
+        "UplinkStarted",
+        "UplinkRefused",
+    )
+)
 
 
 def describe(event: Event, exact: bool = True) -> dict[str, Any]:

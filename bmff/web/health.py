@@ -24,6 +24,9 @@ CRITICAL: Final = "critical"
 SLOW: Final = 0.1  # seconds of lag that a caller hears
 LOSSY: Final = 0.05  # share of packets lost on a path that callers hear
 LINK: Final = "link:"
+BRIDGE: Final = "bridge:"
+UPLINK: Final = "uplink:"
+_ALL: Final = {"links": ("links", LINK), "bridges": (BRIDGE,), "uplinks": (UPLINK,)}
 _ORDER: Final = (PASSING, WARNING, CRITICAL)
 
 
@@ -32,7 +35,7 @@ class Check:
     """
     How one thing does.
 
-    @ivar subject: C{"node"}, C{"registry"}, C{"link:25012"} ...
+    @ivar subject: C{"node"}, C{"registry"}, C{"link:25012"}, C{"bridge:NAME"} ...
     @ivar name: the same for people.
     @ivar status: passing, warning (it goes on) or critical (it does not).
     @ivar reason: why it is not passing; else more about it.
@@ -61,15 +64,23 @@ class Health:
         """
         How everything does.
         """
-        return [*self._node(), *self._registry(), *self._broker(), *self._linkChecks()]
+        return [
+            *self._node(),
+            *self._registry(),
+            *self._broker(),
+            *self._linkChecks(),
+            *self._bridgeChecks(),
+            *self._uplinkChecks(),
+        ]
 
     def check(self, subject: str) -> list[Check]:
         """
-        How one thing does, C{"links"} for all links; empty where it is not there.
+        How one thing does, C{"links"} for all links, C{"bridges"} and C{"uplinks"} for all of
+        those; empty where it is not there.
         """
         checks = self.checks()
-        if subject == "links":
-            return [check for check in checks if check.subject.startswith(("links", LINK))]
+        if subject in _ALL:
+            return [check for check in checks if check.subject.startswith(_ALL[subject])]
         return [check for check in checks if check.subject == subject]
 
     def _node(self) -> Iterator[Check]:
@@ -129,6 +140,28 @@ class Health:
                 yield Check(subject, name, CRITICAL, node.get("reason", "") or "unreachable")
             else:
                 yield Check(subject, name, WARNING, "it is not there yet")
+
+    def _bridgeChecks(self) -> Iterator[Check]:
+        bridges = self._parts.bridges
+        for bridge in bridges.describe() if bridges is not None else ():
+            name = f"the bridge {bridge['name']}"
+            subject = f"{BRIDGE}{bridge['name']}"
+            if bridge["state"] != "up":
+                yield Check(subject, name, WARNING, bridge["reason"] or "it is down")
+            else:
+                # Who has no sign of life may be there all the same, without a call.
+                said = "nothing has been heard of it yet" if bridge["heard"] is None else ""
+                yield Check(subject, name, PASSING, said)
+
+    def _uplinkChecks(self) -> Iterator[Check]:
+        uplinks = self._parts.uplinks
+        for uplink in uplinks.describe() if uplinks is not None else ():
+            name = f"the uplink {uplink['name']}"
+            subject = f"{UPLINK}{uplink['name']}"
+            if uplink["state"] == "running":
+                yield Check(subject, name, PASSING)
+            else:
+                yield Check(subject, name, WARNING, uplink["reason"] or "it is not logged in yet")
 
 
 def _trouble(link: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ MOST_ON: Final = 10_000  # calls that are on; one more is not told of
 START: Final = "Session-Start"
 UPDATE: Final = "Session-Update"
 STOP: Final = "Session-Stop"
+BRIDGE: Final = "Bridge"  # the words of calls that no hotspot has brought
+FASTFORWARD: Final = "FastForward"
 
 
 class LastHeard:
@@ -71,7 +73,11 @@ class LastHeard:
         if len(self._on) >= MOST_ON:
             return
         station = self._stationOf(event.peer)
-        peer = event.peer in self._router.reach.peers
+        reach = self._router.reach
+        peer = reach.peers.get(event.peer)
+        other = peer is not None and bool(peer.network)  # an uplink to another network
+        bridged = other or any(trunk.peerID == event.peer for trunk in reach.trunks)
+        foreign = BRIDGE if bridged else FASTFORWARD
         session = Session(
             network=self._network,
             stream=event.stream,
@@ -79,7 +85,7 @@ class LastHeard:
             destination=event.destination,
             private=event.private,
             data=event.data,
-            link=(station.package or "HomeBrew") if station else "FastForward",
+            link=(station.package or "HomeBrew") if station else foreign,
             context=event.peer,
             callsign=station.callsign if station else "",
             slot=event.slot,
@@ -93,7 +99,7 @@ class LastHeard:
             "SessionID": session.sessionID,
             "SessionType": session.kind,
             "LinkName": session.link,
-            "LinkType": 1 if peer else 2,
+            "LinkType": 1 if peer is not None and not other else 2,
             "LinkCall": session.callsign,
             "ContextID": event.peer,
             "Slot": event.slot,

@@ -74,6 +74,18 @@ _PATH_GAUGES: Final[Mapping[str, tuple[str, Callable[[Path], float | None]]]] = 
     ),
 }
 
+_CROSSED: Final[Mapping[str, str]] = {
+    "frames_sent": "Frames of calls that went out",
+    "frames_received": "Frames of calls that came in",
+}
+_BRIDGE_COUNTERS: Final[Mapping[str, str]] = {
+    **_CROSSED,
+    "frames_quenched": "Frames that did not go out as the other end does not want their call",
+    "quenches_sent": "How often the other end was asked to stop a call",
+    "quenches_received": "How often the other end has asked us to stop a call",
+}
+_UPLINK_COUNTERS: Final[Mapping[str, str]] = {**_CROSSED, "logins": "How often it has logged in"}
+
 
 class NodeCollector(Collector):
     """
@@ -99,6 +111,8 @@ class NodeCollector(Collector):
         yield from self._peers()
         yield from self._links()
         yield from self._paths()
+        yield from self._bridges()
+        yield from self._uplinks()
         yield from self._registry()
         yield from self._broker()
         yield from self._api()
@@ -165,6 +179,8 @@ class NodeCollector(Collector):
         tables = {"router": parts.router.dropped, **parts.dropped}
         if parts.homebrew is not None:
             tables["homebrew"] = parts.homebrew.master.dropped
+        if parts.bridges is not None:
+            tables["openbridge"] = parts.bridges.dropped
         yield _counters(
             "bmff_dropped",
             "Frames, datagrams and packets that had no effect",
@@ -271,6 +287,24 @@ class NodeCollector(Collector):
                 ],
             )
 
+    def _bridges(self) -> Iterator[Family]:
+        bridges = self._parts.bridges
+        if bridges is None:
+            return
+        known = bridges.describe()
+        yield from _networks("bridge", "up", known, _BRIDGE_COUNTERS)
+        yield _gauges(
+            "bmff_bridge_heard_seconds",
+            "Since the other end of a bridge was heard",
+            ("bridge",),
+            [((row["name"],), row["heard"]) for row in known if row["heard"] is not None],
+        )
+
+    def _uplinks(self) -> Iterator[Family]:
+        uplinks = self._parts.uplinks
+        if uplinks is not None:
+            yield from _networks("uplink", "running", uplinks.describe(), _UPLINK_COUNTERS)
+
     def _registry(self) -> Iterator[Family]:
         registry = self._parts.registry
         if registry is None:
@@ -349,6 +383,37 @@ class MetricsResource(Reading):
 
 def _lives(one: Carrier) -> bool:
     return one.up and not one.closed
+
+
+def _networks(
+    kind: str, well: str, known: list[dict[str, Any]], counters: Mapping[str, str]
+) -> Iterator[Family]:
+    """
+    What is told of ways to other networks, each by the name that the operator has given it.
+
+    @param kind: C{"bridge"}, C{"uplink"}.
+    @param well: the state in which calls cross.
+    @param counters: what each counts, by its name in a row.
+    """
+    yield _gauges(
+        f"bmff_{kind}_up",
+        f"Whether calls cross this {kind} to another network",
+        (kind,),
+        [((row["name"],), row["state"] == well) for row in known],
+    )
+    for name, what in counters.items():
+        rows = [((row["name"],), row[name]) for row in known]
+        yield _counters(f"bmff_{kind}_{name}", what, (kind,), rows)
+    yield _counters(
+        f"bmff_{kind}_dropped",
+        f"What had no effect at this {kind}",
+        (kind, "reason"),
+        [
+            ((row["name"], reason), count)
+            for row in known
+            for reason, count in _bounded(row["dropped"])
+        ],
+    )
 
 
 def _bounded(table: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -127,6 +127,25 @@ class Changed(Protocol):
     def waiting(self) -> Sequence[str]: ...
 
 
+class Bridges(Protocol):
+    """
+    The bridges to other networks, see L{bmff.bridges.BridgeService}.
+    """
+
+    @property
+    def dropped(self) -> Mapping[str, int]: ...
+
+    def describe(self) -> list[dict[str, Any]]: ...
+
+
+class Uplinks(Protocol):
+    """
+    The logins at other networks, see L{bmff.uplinks.UplinkService}.
+    """
+
+    def describe(self) -> list[dict[str, Any]]: ...
+
+
 class Messages(Protocol):
     """
     Sends text messages to radios, see L{bmff.router.texts.Texts}.
@@ -164,6 +183,8 @@ class Parts:
     @ivar links: the links to other nodes, if there are any.
     @ivar choices: what those run over.
     @ivar registry: what nodes know together.
+    @ivar bridges: the bridges to other networks, if there are any.
+    @ivar uplinks: the logins at other networks, if there are any.
     @ivar drop: ends a call; L{None} where that cannot be done.
     @ivar reload: reads the configuration file again; L{None} where that cannot be done.
     @ivar messages: sends texts.
@@ -191,6 +212,8 @@ class Parts:
     links: LinkParts | None = None
     choices: Choices | None = None
     registry: Rows | None = None
+    bridges: Bridges | None = None
+    uplinks: Uplinks | None = None
     drop: Callable[[Call], None] | None = None
     reload: Callable[[], Changed] | None = None
     messages: Messages | None = None

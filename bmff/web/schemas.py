@@ -130,6 +130,42 @@ LINKS: Final = fields(
     )
 )
 
+_NETWORK: Final[dict[str, Schema]] = {
+    "name": text(),
+    "network": text(description="calls from one network do not return to it"),
+    "peer": integer(0, _LARGEST_ID, description="what it is in events of calls"),
+    "id": integer(0, _LARGEST_ID, description="our ID there"),
+    "reason": nullable(text(description="why no calls cross")),
+    "address": nullable(text()),
+    "frames_sent": _COUNT,
+    "frames_received": _COUNT,
+    "dropped": _COUNTS,
+}
+BRIDGES: Final = fields(
+    bridges=rows(
+        fields(
+            _NETWORK,
+            enhanced=truth(description="whether both ends say that they are there"),
+            version=nullable(integer(description="of the enhanced protocol, as it was heard")),
+            state=text(enum=["up", "down"]),
+            heard=nullable(number(minimum=0, description="seconds ago; null for never")),
+            talkgroups=text(description="that go out, by our numbers"),
+            frames_quenched=_COUNT,
+            quenches_sent=_COUNT,
+            quenches_received=_COUNT,
+        )
+    )
+)
+UPLINKS: Final = fields(
+    uplinks=rows(
+        fields(
+            _NETWORK,
+            state=text(enum=["stopped", "looking", "trying", "running", "waiting"]),
+            logins=_COUNT,
+        )
+    )
+)
+
 NODES: Final = fields(
     nodes=rows(
         fields(
@@ -192,9 +228,12 @@ MQTT: Final = fields(
     )
 )
 
+_EACH: Final = table(_COUNTS)
 COUNTERS: Final = fields(
     counters=fields(
         router=fields(dropped=_COUNTS),
+        bridges_=fields(dropped=_COUNTS, each=_EACH),
+        uplinks_=fields(each=_EACH),
         homebrew_=fields(
             logins=_COUNT,
             dropped=_COUNTS,

@@ -13,9 +13,10 @@ from bmff.router.router import Router
 
 HOMEBREW: Final = "homebrew"
 OPENBRIDGE: Final = "openbridge"
+UPLINK: Final = "uplink"  # HomeBrew, too, but we have logged in
 FASTFORWARD: Final = "fastforward"
 OWN: Final = "own"  # parrot, announcements, messages of the node's
-PROTOCOLS: Final = (HOMEBREW, OPENBRIDGE, FASTFORWARD, OWN)
+PROTOCOLS: Final = (HOMEBREW, OPENBRIDGE, UPLINK, FASTFORWARD, OWN)
 
 
 class Tally:
@@ -79,7 +80,7 @@ class Tally:
     def _protocol(self, peer: int) -> str:
         reach = self._router.reach
         if peer in reach.peers:
-            return HOMEBREW
+            return UPLINK if reach.peers[peer].network else HOMEBREW
         if peer in self._nodes:
             return FASTFORWARD
         return OPENBRIDGE if any(trunk.peerID == peer for trunk in reach.trunks) else OWN

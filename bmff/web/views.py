@@ -157,6 +157,27 @@ def _described(call: Call | CallEnded) -> dict[str, Any]:
     }
 
 
+class NetworksView:
+    """
+    The bridges or the uplinks to other networks.
+    """
+
+    def __init__(self, name: str, known: Callable[[], list[dict[str, Any]]]) -> None:
+        """
+        @param name: C{"bridges"}, C{"uplinks"}.
+        @param known: describes each, see L{bmff.bridges.BridgeService.describe} and
+            L{bmff.uplinks.UplinkService.describe}.
+        """
+        self._name = name
+        self._known = known
+
+    def __call__(self) -> dict[str, Any]:
+        """
+        C{{"bridges": [{"name": "north", "state": "up", ...}]}}, those first that were made first.
+        """
+        return {self._name: self._known()}
+
+
 class NodesView:
     """
     The nodes that this one knows of.

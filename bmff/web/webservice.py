@@ -4,6 +4,9 @@ The HTTP API on the network as a service of the node: over TCP and TLS.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -26,6 +29,13 @@ from bmff.web.site import ApiSite
 LOOPBACK: Final = "127.0.0.1"
 FIRST_PORT: Final = 54080
 MOST_PORTS: Final = 200  # that are tried on one host
+
+
+def hostNames(names: Iterable[str]) -> frozenset[str]:
+    """
+    The names of a node as requests are compared with them.
+    """
+    return frozenset(name.lower() for name in names)
 
 
 class Listening(Protocol):
@@ -55,13 +65,30 @@ class Listening(Protocol):
     def connections(self) -> int: ...
 
 
+class Openness(Protocol):
+    """
+    Whom the API is for, see L{bmff.sections.web.Web}.
+    """
+
+    @property
+    def hosts(self) -> tuple[str, ...]: ...
+
+    @property
+    def public(self) -> bool: ...
+
+    @property
+    def streams(self) -> int: ...
+
+
 class WebService(Service):
     """
     Opens and closes the sockets.
 
     @ivar ports: the listening ports.
+    @ivar alive: see L{bmff.reload.Reloadable}.
     """
 
+    alive: Final = frozenset(("web.hosts", "web.public", "web.streams"))
     _log = Logger()
 
     def __init__(
@@ -80,10 +107,28 @@ class WebService(Service):
         self._reactor = reactor
         self._settings = settings
         self._api = api
-        behind = root(api.resources, page)
+        self._admission = admission
+        self._behind = root(api.resources, page)
         self._site = ApiSite(
-            NetworkGate(behind, admission), refusals, reactor, connections=settings.connections
+            NetworkGate(self._behind, admission),
+            refusals,
+            reactor,
+            connections=settings.connections,
         )
+
+    def prepare(self, section: Openness) -> Callable[[], None]:
+        """
+        See L{bmff.reload.Reloadable}. Who has asked already is asked nothing again: it counts from
+        the next request.
+        """
+        return partial(self._takeOn, section)
+
+    def _takeOn(self, section: Openness) -> None:
+        self._admission = replace(
+            self._admission, hosts=hostNames(section.hosts), public=section.public
+        )
+        self._site.resource = NetworkGate(self._behind, self._admission)
+        self._api.useStreams(section.streams)
 
     def privilegedStartService(self) -> None:
         """

@@ -4,8 +4,9 @@ Tests of L{bmff.sections.mqtt}.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,7 +22,7 @@ def read(text: str) -> MQTT:
     """
     The section that a text holds.
     """
-    types = {
+    types: dict[type, Callable[[Any], object]] = {
         BrokerPlace: lambda value: makeBrokerPlace(value, FOLDER),
         Path: lambda value: FOLDER / str(value),
     }
@@ -55,6 +56,7 @@ class MQTTTests(SynchronousTestCase):
         for said, host, port in (
             ("broker.example.org:8883", "broker.example.org", 8883),
             ("[2001:db8::1]:1883", "2001:db8::1", 1883),
+            ("broker.example.org.:1883", "broker.example.org.", 1883),
         ):
             self.assertEqual(read(f'broker = "{said}"').broker, BrokerPlace(host, port))
             self.assertEqual(str(read(f'broker = "{said}"').broker), said)

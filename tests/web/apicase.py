@@ -140,6 +140,87 @@ class SomeLinks:
         return {"registry": {**row, "bad_rows": [bad]}}
 
 
+class SomeBridges:
+    """
+    The bridges of a node: one of the enhanced protocol, which is up, and a plain one that has never
+    been heard.
+
+    @ivar rows: what is said of them, to be changed by tests.
+    """
+
+    def __init__(self) -> None:
+        self.dropped: dict[str, int] = {"stranger": 4}
+        self.rows: list[dict[str, Any]] = [
+            self.row("north", 3101, enhanced=True, version=5, heard=2.5, dropped={"replayed": 2}),
+            self.row("south / west", 3102),
+        ]
+
+    def row(self, name: str, peer: int, **more: Any) -> dict[str, Any]:
+        """
+        What is said of one that is up.
+        """
+        return {
+            "name": name,
+            "network": name,
+            "peer": peer,
+            "id": 25011,
+            "enhanced": False,
+            "version": None,
+            "state": "up",
+            "reason": None,
+            "address": "192.0.2.31:62035",
+            "heard": None,
+            "talkgroups": "91, 2350-2359",
+            "frames_sent": 11,
+            "frames_received": 12,
+            "frames_quenched": 3,
+            "quenches_sent": 4,
+            "quenches_received": 5,
+            "dropped": {},
+            **more,
+        }
+
+    def describe(self) -> list[dict[str, Any]]:
+        return self.rows
+
+
+class SomeUplinks:
+    """
+    The uplinks of a node: one that is logged in and one that is refused.
+
+    @ivar rows: what is said of them, to be changed by tests.
+    """
+
+    def __init__(self) -> None:
+        refused = {"state": "waiting", "reason": "it refuses our password", "logins": 0}
+        self.rows: list[dict[str, Any]] = [
+            self.row("east", 4_200_000_001, dropped={"private call": 6}),
+            self.row("west", 4_200_000_002, **refused),
+        ]
+
+    def row(self, name: str, peer: int, **more: Any) -> dict[str, Any]:
+        """
+        What is said of one that is logged in.
+        """
+        return {
+            "name": name,
+            "network": name,
+            "peer": peer,
+            "id": 262000199,
+            "state": "running",
+            "address": "192.0.2.41:62031",
+            "reason": None,
+            "logins": 1,
+            "frames_sent": 21,
+            "frames_received": 22,
+            "dropped": {},
+            **more,
+        }
+
+    def describe(self) -> list[dict[str, Any]]:
+        return self.rows
+
+
 class SomeMessages:
     """
     Takes texts.
@@ -214,6 +295,8 @@ class SomeNode:
         receiver.transport = self.port
         self.rows = SomeRows()
         self.links = SomeLinks()
+        self.bridges = SomeBridges()
+        self.uplinks = SomeUplinks()
         self.messages = SomeMessages()
         self.broker = SomeBroker()
         self.dropped: list[Call] = []
@@ -233,6 +316,8 @@ class SomeNode:
             "homebrew": self.homebrew,
             "links": self.links,
             "registry": self.rows,
+            "bridges": self.bridges,
+            "uplinks": self.uplinks,
             "drop": self.dropped.append,
             "reload": lambda: Reloaded(("homebrew.static",), ("homebrew.listen",)),
             "messages": self.messages,

@@ -33,7 +33,14 @@ from bmff.web.refusals import Refusals
 from bmff.web.views import Moments
 from bmff.web.webservice import WebService
 from bmff.wire.homebrew import Station
-from tests.web.apicase import OPERATOR, READER, SomeMessages, SomeToken
+from tests.web.apicase import (
+    OPERATOR,
+    READER,
+    SomeBridges,
+    SomeMessages,
+    SomeToken,
+    SomeUplinks,
+)
 
 reactor: Any = _reactor  # mypy does not know which reactor there is
 FRAME: Final = 0.06  # seconds
@@ -102,6 +109,8 @@ class PageNode:
     number: int = 25011
     port: int = 0
     links: bool = False
+    bridges: SomeBridges | None = None
+    uplinks: SomeUplinks | None = None
     node: Node = field(init=False)
     network: VirtualNetwork = field(init=False)
     messages: SomeMessages = field(init=False)
@@ -163,6 +172,8 @@ class PageNode:
             links=links,
             choices=links.choices if links is not None else None,
             registry=links.registry if links is not None else None,
+            bridges=self.bridges,
+            uplinks=self.uplinks,
             messages=self.messages,
         )
         listening = PageListening((Address("127.0.0.1", self.port),))

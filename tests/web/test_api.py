@@ -221,7 +221,8 @@ class BareTests(AnswersTests):
 
     def makeNode(self) -> SomeNode:
         logins = ("orders", "homebrew", "drop", "reload")
-        names = (*logins, "links", "registry", "messages", "broker", "outbox")
+        others = ("links", "registry", "bridges", "uplinks")
+        names = (*logins, *others, "messages", "broker", "outbox")
         return SomeNode(**dict.fromkeys(names))
 
     async def test_views(self) -> None:

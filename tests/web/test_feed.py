@@ -281,14 +281,21 @@ class StreamTests(ApiTestCase):
         vague, exact = await self.stream("/events"), await self.stream("/events", token=READER)
         for caller in (vague, exact):
             await self.hears(caller, 1)
-        self.node.events.publish(RadioPositionReceived(2340001, 51.5074, -0.1278))
+        position = RadioPositionReceived(
+            2340001, 51.5074, -0.1278, "LRRP", altitude=20.5, speed=1.5, direction=90, moment=1.5e9
+        )
+        self.node.events.publish(position)
         self.node.events.publish(PeerRegistered(2340002, "G4TST", "192.0.2.9:4000"))
         places = []
         for caller in (vague, exact):
             found = dict(await self.hears(caller, 3))
-            position = found["RadioPositionReceived"]
-            places.append((position["latitude"], found["PeerRegistered"]["address"]))
-        self.assertEqual(places, [(51.5, None), (51.5074, "192.0.2.9:4000")])
+            said = found["RadioPositionReceived"]
+            way = (said["altitude"], said["speed"], said["direction"])
+            places.append((said["latitude"], way, found["PeerRegistered"]["address"]))
+        self.assertEqual(
+            places,
+            [(51.5, (None, None, None), None), (51.5074, (20.5, 1.5, 90), "192.0.2.9:4000")],
+        )
 
     async def test_lastHeard(self) -> None:
         """

@@ -34,7 +34,7 @@ from bmff.web.site import ApiSite
 from bmff.web.views import Moments
 from bmff.wire.homebrew import Station
 from tests.nodes import FASTEST, ROOT
-from tests.web.apicase import OPERATOR, ApiTestCase, SomeNode
+from tests.web.apicase import OPERATOR, ApiTestCase, SomeBridges, SomeNode, SomeUplinks
 from tests.web.browser import Browser
 from tests.web.pagenode import PageHotspot, PageNode
 
@@ -146,11 +146,14 @@ class PageCase(TestCase):
 
     timeout = 90
     links = False
+    networks = False
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial waits for it
         self.folder = Path(mkdtemp(prefix="bmff-"))
         self.addCleanup(rmtree, self.folder)
         self.node = PageNode(self.folder, links=self.links)
+        if self.networks:
+            self.node.bridges, self.node.uplinks = SomeBridges(), SomeUplinks()
         self.nodes = [self.node]
         await self.node.start()
         self.addCleanup(self.stopNodes)

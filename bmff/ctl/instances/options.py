@@ -186,7 +186,7 @@ def instanceText(number: int, state: Path, hotspots: int | None, links: int) -> 
     """
     lines = [
         f"# Node {number}, made by bmffctl instance add. etc/bmnode.toml explains all that a file",
-        "# may say. A change counts after a restart.",
+        "# may say. A change counts after bmffctl reload or a restart.",
         f"network = {number}",
         f"state = {_quoted(state)}",
         "",

@@ -11,7 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const state = {
   network: 0, boot: "", right: "nothing", draining: false,
   calls: new Map(), heard: [], peers: new Map(), links: new Map(), nodes: [], series: new Map(),
-  overrides: [], bad: [], health: [], messages: [], names: new Map(), system: null, last: 0,
+  networks: [], overrides: [], bad: [], health: [], messages: [], names: new Map(), system: null, last: 0,
 };
 const element = (id) => document.getElementById(id);
 
@@ -49,7 +49,7 @@ function span(seconds) {
   return `${Math.floor(whole / 86400)} d ${Math.floor(whole / 3600) % 24} h`;
 }
 
-// A peer is a hotspot or repeater that is logged in here, or another node.
+// A peer is a hotspot or repeater that is logged in here, another node, or a way to another network.
 function radioOf(peer) {
   return peer > 0xffffff ? Math.floor(peer / 100) : peer;
 }
@@ -62,6 +62,8 @@ function via(peer) {
   const known = state.peers.get(peer);
   if (known) return [known.callsign || String(peer), known.callsign ? String(peer) : ""];
   if (state.links.has(peer)) return [`node ${peer}`, (state.links.get(peer).transport || "")];
+  const other = state.networks.find((each) => each.peer === peer);
+  if (other) return [other.name, other.kind];
   return [String(peer), ""];
 }
 
@@ -249,6 +251,14 @@ const tables = {
     ["State", "", (check) => [check.Status, "", { warning: "warn", critical: "bad" }[check.Status] || ""]],
     ["Why", "", (check) => check.Output],
   ]),
+  networks: new Table("networks", "Bridges and uplinks to other networks, and what has crossed each", [
+    ["Name", "strong", (row) => [row.name, row.enhanced ? "enhanced bridge" : row.kind]],
+    ["State", "", (row) => (row.crosses ? ["up", row.address || ""] : [row.state, row.reason || "", "warn"])],
+    ["Heard", "number", (row) => (row.heard === null || row.heard === undefined ? "" : span(row.heard))],
+    ["Sent", "number", (row) => String(row.frames_sent)],
+    ["Received", "number", (row) => String(row.frames_received)],
+    ["Dropped", "number", (row) => String(row.total)],
+  ], (row) => (state.talking.has(row.peer) ? "live" : "")),
   overrides: new Table("overrides", "The overrides, and what has become of each", [
     ["Node", "strong", (row) => String(row.node)],
     ["Wants", "", (row) => [row.transport, row.address ? `${row.address}${row.port ? ` ${row.port}` : ""}` : ""]],
@@ -332,6 +342,11 @@ const drawings = {
     tables.health.show(rows.map((check) => [check.CheckID, check]));
     const wrong = rows.filter((check) => check.Status !== "passing").length;
     setText(element("health-count"), wrong ? `${wrong} of ${rows.length} not well` : rows.length ? "all well" : "");
+  },
+  networks() {
+    tables.networks.show(state.networks.map((row) => [`${row.kind} ${row.name}`, row]));
+    const up = state.networks.filter((row) => row.crosses).length;
+    setText(element("networks-count"), state.networks.length ? `${up} of ${state.networks.length} up` : "");
   },
   overrides() {
     const bad = state.bad.map((row, place) => [`bad ${place}`,
@@ -431,7 +446,7 @@ const keyOf = (call) => `${call.stream} ${call.source}`;
 
 function retalk() {
   state.talking = new Set([...state.calls.values()].map((call) => call.peer));
-  mark("now", "peers", "head");
+  mark("now", "peers", "networks", "head");
 }
 
 // The stream ID of data changes from one transmission to the next.
@@ -566,6 +581,12 @@ const happenings = {
     tell(event.at, `Node ${event.node} cannot be reached: ${event.reason}`, "bad");
     linksChanged();
   },
+  BridgeStarted: (event) => networkChanged(event, `The bridge ${event.name} is up`),
+  BridgeMoved: (event) => networkChanged(event, `The other end of the bridge ${event.name} has moved`),
+  BridgeEnded: (event) => networkChanged(event, `The bridge ${event.name} is down: ${event.reason}`, "bad"),
+  UplinkStarted: (event) => networkChanged(event, `The uplink ${event.name} is logged in`),
+  UplinkEnded: (event) => networkChanged(event, `The uplink ${event.name} is logged in no longer: ${event.reason}`, "bad"),
+  UplinkRefused: (event) => networkChanged(event, `The uplink ${event.name} cannot log in: ${event.reason}`, "warn"),
   DuplicateNodeSeen: (event) => tell(event.at, `Two processes speak as node ${event.node}`, "bad"),
   TextReceived: (event) => tell(event.at, `${nameOf(event.source) || event.source} writes to ${target(event)}: ${event.text ?? "(texts take a token)"}`),
   LinksMeasured: measured,
@@ -607,6 +628,12 @@ function measured(event) {
 function linksChanged() {
   soon("links", 300);
   soon("overrides", 600);
+  soon("health", 800);
+}
+
+function networkChanged(event, text, style = "") {
+  tell(event.at, text, style);
+  soon("networks", 300);
   soon("health", 800);
 }
 
@@ -680,6 +707,15 @@ const looks = {
     const more = links.filter((link) => !known.has(link.node)).map((link) => ({ node: link.node, state: "linked" }));
     state.nodes = [...nodes, ...more].sort((one, other) => one.node - other.node);
     mark("links", "now", "heard");
+  },
+  async networks() {
+    const [{ bridges }, { uplinks }] = await Promise.all([get("bridges"), get("uplinks")]);
+    const all = [...bridges.map((row) => ["bridge", row]), ...uplinks.map((row) => ["uplink", row])];
+    state.networks = all.map(([kind, row]) => ({
+      ...row, kind, crosses: ["up", "running"].includes(row.state),
+      total: Object.values(row.dropped).reduce((sum, each) => sum + each, 0),
+    }));
+    mark("networks", "now", "heard");
   },
   async overrides() {
     const { overrides, bad } = await get("overrides");
@@ -759,7 +795,7 @@ function disconnected() {
 
 function refresh() {
   state.merged = false;
-  return look("session", "system", "calls", "lastheard", "peers", "links", "overrides", "health");
+  return look("session", "system", "calls", "lastheard", "peers", "links", "networks", "overrides", "health");
 }
 
 function open() {
@@ -805,7 +841,7 @@ setInterval(() => {
   if (state.calls.size && !document.hidden && !goneSince) soon("calls", 0);
 }, 2000);
 setInterval(() => {
-  if (!document.hidden && !goneSince && state.right !== "nothing") look("system", "overrides", "health");
+  if (!document.hidden && !goneSince && state.right !== "nothing") look("system", "networks", "overrides", "health");
   if (!document.hidden) mark("peers");
 }, 10000);
 document.addEventListener("visibilitychange", () => {

@@ -72,6 +72,16 @@ def system(event: str, node: int, **more: object) -> bytes:
     return encodeObject(Event=event, Node=node, **more)
 
 
+def network(event: str, peer: int, name: str, **more: object) -> bytes:
+    """
+    Something has become of a bridge or an uplink to another network.
+
+    @param peer: what it is in sessions.
+    @param name: the operator's name for it.
+    """
+    return encodeObject(Event=event, ContextID=peer, Name=name, **more)
+
+
 def report(identifier: str, done: bool, reason: str = "") -> bytes:
     """
     What has become of a command.
