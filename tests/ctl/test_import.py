@@ -427,8 +427,8 @@ class BridgeTests(ImportTestCase):
 
     def test_numbers(self) -> None:
         """
-        Two bridges of one number get two, as here a number is one talkgroup; who has to key the
-        other number is told.
+        Two bridges of one number get two, as here a number is one talkgroup; what a hotspot is to
+        name otherwise than by keying is told.
         """
         bridges = {
             "X": [row("A", 1, 1), row("B", 1, 1), row("O", 1, 3100)],
@@ -441,9 +441,14 @@ class BridgeTests(ImportTestCase):
         self.assertIn("bridge 'X': is talkgroup 3100", self.out)
         self.assertIn(f"bridge 'Y': is talkgroup {FIRST_FREE} here", left)
         self.assertIn(f"bridge 'Z': is talkgroup {FIRST_FREE + 1} here", left)
-        self.assertIn("bridge 'X': hotspots of A have to key 3100 in place of 1", left)
+        self.assertIn("bridge 'X': hotspots of A key 1 on slot 1 as before; who names it", left)
         node = self.load()
         assert node.openbridge is not None
+        assert node.homebrew is not None
+        self.assertEqual(
+            [(*each.there, *each.here, each.slot) for each in node.homebrew.translate],
+            [(1, False, 3100, False, 1), (3100, False, FIRST_FREE, False, 2)],
+        )
         translation = bridgeSettings(node.openbridge.bridge[0], 1).translation
         self.assertEqual(translation.inward(0, Form(1)), Form(FIRST_FREE + 1))
 

@@ -5,6 +5,8 @@ Tests of the parts of C{bmff.ctl.importing}, and of the page about it.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 from hypothesis import given
@@ -18,9 +20,12 @@ from bmff.ctl.importing.bridging import Bridging, Member, readBridging
 from bmff.ctl.importing.document import Document
 from bmff.ctl.importing.numbering import FIRST_FREE, Numbering
 from bmff.ctl.importing.remarks import Remarks
+from bmff.ctl.importing.translatetable import Rule, beside, shared
 from bmff.dmr.ranges import Ranges
 from bmff.errors import ConfigurationError
 from bmff.ibmff import IRouting
+from bmff.router.translation import Form, Translation
+from bmff.router.translation import Rule as RouterRule
 from bmff.routing import CallRequest, Destination
 from tests.ctl.test_import import row
 from tests.nodes import ROOT
@@ -150,6 +155,36 @@ class PartsTests(SynchronousTestCase):
         self.assertEqual((found["a"], found["b"], found["c"]), (900, 0.25, [1, {"x": True}]))
         self.assertEqual(found["t"]["x.y"], values)
         self.assertEqual(found["rows"], [values, {}])
+
+    @given(*[st.lists(st.tuples(*[st.integers(1, 5)] * 2, st.integers(1, 2)), max_size=6)] * 2)
+    def test_beside(self, own: list[Rule], common: list[Rule]) -> None:
+        """
+        Whatever the common rules say, a hotspot has the numbers of its own rules and no others;
+        where the common ones are its own, nothing is said.
+        """
+        own, common = ([rule for rule in each if rule[0] != rule[1]] for each in (own, common))
+        said = beside(tuple(own), tuple(common))
+        found, wanted = self.translation([*said, *common]), self.translation(own)
+        for slot, number in product((1, 2), range(1, 6)):
+            form = Form(number)
+            self.assertEqual(found.inward(slot, form) or form, wanted.inward(slot, form) or form)
+            self.assertEqual(found.outward(slot, form) or form, wanted.outward(slot, form) or form)
+        self.assertEqual(beside(tuple(own), tuple(own)), ())
+
+    def translation(self, rules: Iterable[Rule]) -> Translation:
+        """
+        What the router makes of rules.
+        """
+        return Translation(RouterRule(Form(there), Form(here), slot) for there, here, slot in rules)
+
+    def test_shared(self) -> None:
+        """
+        What all lists hold is shared, in the order of the first.
+        """
+        one, two, three = (1, 91, 1), (2, 92, 2), (3, 93, 1)
+        self.assertEqual(shared([(one, two, three), (three, one)]), (one, three))
+        self.assertEqual(shared([(one,), ()]), ())
+        self.assertEqual(shared([]), ())
 
     def test_local(self) -> None:
         """

@@ -31,7 +31,8 @@ class Numbering:
     ) -> None:
         """
         @param bridges: their members, without those that are left out.
-        @param fixed: the systems that cannot have other numbers than the network.
+        @param fixed: the systems whose hotspots are not known one by one; where one number has to
+                give way to another, theirs stays.
         @param single: the systems whose hotspots are all on one node, where a local talkgroup is
             heard.
         """

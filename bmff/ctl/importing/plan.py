@@ -19,6 +19,7 @@ from bmff.ctl.importing.numbering import Numbering
 from bmff.ctl.importing.remarks import Remarks
 from bmff.ctl.importing.systems import Master, Server
 from bmff.ctl.importing.terms import Terms, including
+from bmff.ctl.importing.translatetable import shared
 from bmff.ctl.importing.uplinktable import uplinkTable
 from bmff.dmr.numbers import isService
 
@@ -176,16 +177,14 @@ class Plan:
                 )
                 continue
             if number != member.talkgroup:
-                if master.name in self._fixed:
-                    self._remarks.left(
-                        place,
-                        f"hotspots of {master.name} have to key {number} in place of "
-                        f"{member.talkgroup}: numbers are translated for single hotspots only",
-                    )
-                else:
-                    translate[member.slot, member.talkgroup] = number
-                    allowed = member.talkgroup in talkgroups
-                    talkgroups = including(talkgroups, number) if allowed else talkgroups
+                translate[member.slot, member.talkgroup] = number
+                allowed = member.talkgroup in talkgroups
+                talkgroups = including(talkgroups, number) if allowed else talkgroups
+                self._remarks.left(
+                    place,
+                    f"hotspots of {master.name} key {member.talkgroup} on slot {member.slot} as "
+                    f"before; who names it in options, or dials it, has to name {number}",
+                )
             if member.active and member.timed != "ON":
                 static[member.slot].add(number)
             self._sayOfTriggers(place, member, number)
@@ -249,8 +248,8 @@ class Plan:
                     self._remarks.left(
                         f"[{master.name}]",
                         f"becomes a node of its own, {network + len(groups) - 1}, as what is said "
-                        "of its hotspots, as their password, is not what others have; choose "
-                        "other IDs with --node where these are taken",
+                        "of its hotspots, as their password or their numbers, is not what others "
+                        "have; choose other IDs with --node where these are taken",
                     )
             groups[same].masters.append(master)
         nodes = list(groups.values()) or [Node(network)]
@@ -260,6 +259,9 @@ class Plan:
                 first.terms = _together(first.terms, terms)
             first.masters.append(master)
             self._addPeers(first, master, terms)
+        if first.terms is not None and not groups:  # whoever may log in is named
+            numbers = shared(each.translate for each in first.peers.values())
+            first.terms = replace(first.terms, translate=numbers)
         for node in nodes:
             self._sayOfNode(node)
         return nodes

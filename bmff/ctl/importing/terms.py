@@ -9,6 +9,7 @@ from typing import Any
 
 from bmff.ctl.importing.accesslist import both, count, written
 from bmff.ctl.importing.systems import EVERY_ID, EVERY_TALKGROUP
+from bmff.ctl.importing.translatetable import Rule, beside
 from bmff.dmr.ranges import Ranges
 
 
@@ -34,7 +35,7 @@ class Terms:
     talkgroups: Ranges
     hangTime: float
     hotspots: Ranges
-    translate: tuple[tuple[int, int, int], ...] = ()
+    translate: tuple[Rule, ...] = ()
 
     def common(self) -> dict[str, Any]:
         """
@@ -45,12 +46,10 @@ class Terms:
         if any(self.static):
             keys["static"] = {str(n): list(each) for n, each in enumerate(self.static, 1) if each}
         keys |= allowOrDeny(self.talkgroups, EVERY_TALKGROUP, "allow_talkgroups", "deny_talkgroups")
-        return {
-            **keys,
-            "hang_time": self.hangTime,
-            "dynamic_timeout": self.timer,
-            "single": self.single,
-        }
+        keys |= {"hang_time": self.hangTime, "dynamic_timeout": self.timer, "single": self.single}
+        if self.translate:
+            keys["translate"] = [translated(*each) for each in self.translate]
+        return keys
 
     def own(self, common: Terms) -> dict[str, Any]:
         """
@@ -68,8 +67,8 @@ class Terms:
             keys |= allowOrDeny(
                 self.talkgroups, EVERY_TALKGROUP, "allow_talkgroups", "deny_talkgroups"
             )
-        if self.translate:
-            keys["translate"] = [translated(*each) for each in self.translate]
+        if numbers := beside(self.translate, common.translate):
+            keys["translate"] = [translated(*each) for each in numbers]
         return keys
 
 
