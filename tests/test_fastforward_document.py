@@ -24,7 +24,7 @@ from bmff.events import PeerRegistered
 from bmff.protocols import connection, fastforward
 from bmff.router import locations, remains, router
 from bmff.sockets import descriptor, ring
-from bmff.transports import connected, shm, shmconnection, shmhello, udp, unix
+from bmff.transports import connected, shm, shmconnection, shmhello, strangers, udp, unix
 from bmff.wire.fastforward import (
     arrivals,
     capabilities,
@@ -179,8 +179,8 @@ CONSTANTS: Final[dict[str, tuple[ModuleType, str]]] = {
     "between looks at who is missing": (cluster, "TICK"),
     "first port number": (linkservice, "FIRST_PORT"),
     "one attempt to connect": (connected, "CONNECT_TIME"),
-    "accepted connection without a handshake": (connected, "STRANGER_TIME"),
-    "such connections": (connected, "MOST_STRANGERS"),
+    "accepted connection without a handshake": (strangers, "STRANGER_TIME"),
+    "such connections": (strangers, "MOST_STRANGERS"),
     "datagram that is read": (udp, "LARGEST"),
     "paths on UDP": (udp, "MOST_PATHS"),
     "packet that a stream's length can name": (descriptor, "LARGEST"),
