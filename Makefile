@@ -46,6 +46,7 @@ check: .venv/check.stamp ## style, types and layout
 
 bench: .venv/bench.stamp ## every benchmark, a line of JSON each
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json; done
+	@$(BIN)/python -m benchmarks.fanout --everything --json
 
 soak: export BMFF_SOAK = 1
 soak: test ## the tests with many more random cases

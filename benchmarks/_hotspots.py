@@ -14,7 +14,7 @@ from typing import Final
 
 from bmff.dmr.frame import SLOT_2
 from bmff.sockets.addresses import packAddress
-from bmff.sockets.mmsg import ReceiveTable, sendmmsg
+from bmff.sockets.mmsg import Iovec, Mmsghdr, ReceiveTable, sendmmsg
 from bmff.wire.homebrew import (
     Acknowledge,
     Key,
@@ -38,32 +38,13 @@ _BODY: Final = 50  # bytes of a datagram that stay the same in a call
 _IP_PKTINFO: Final = 8  # ip(7); not in Python's socket module
 
 
-class _Vector(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-
-
 class _Control(ctypes.Structure):
-    # A cmsghdr and the address to send from.
+    # A cmsghdr and the address to send from, which the tables of bmff.sockets have not.
     _fields_ = [
         ("length", ctypes.c_size_t),
         ("level", ctypes.c_int),
         ("type", ctypes.c_int),
         ("pktinfo", ctypes.c_ubyte * 12),
-    ]
-
-
-class _Row(ctypes.Structure):
-    # A mmsghdr. The tables of bmff.sockets have no control messages.
-    _fields_ = [
-        ("name", ctypes.c_void_p),
-        ("nameLength", ctypes.c_uint32),
-        ("vectors", ctypes.c_void_p),
-        ("vectorCount", ctypes.c_size_t),
-        ("control", ctypes.c_void_p),
-        ("controlLength", ctypes.c_size_t),
-        ("flags", ctypes.c_int),
-        ("_padding", ctypes.c_int),
-        ("length", ctypes.c_uint),
     ]
 
 
@@ -219,20 +200,21 @@ class Talkers(Hotspots):
         self._name = (ctypes.c_ubyte * 16)(*packAddress(*master))
         self._prefix = (ctypes.c_ubyte * 5)(*b"DMRD\0")
         self._bodies = (ctypes.c_char * _BODY * place.calls)()
-        self._vectors = (_Vector * 2 * place.calls)()
+        self._vectors = (Iovec * 2 * place.calls)()
         self._controls = (_Control * place.calls)()
-        self._rows = (_Row * place.calls)()
+        self._rows = (Mmsghdr * place.calls)()
         for call, row in enumerate(self._rows):
             if call % 2 == 0:
                 pktinfo = self.logIn(place.hotspot(0, call // 2))
             length = _Control.pktinfo.offset + len(pktinfo)
             self._controls[call] = _Control(length, socket.IPPROTO_IP, _IP_PKTINFO, tuple(pktinfo))
-            self._vectors[call][0] = _Vector(ctypes.addressof(self._prefix), len(self._prefix))
-            self._vectors[call][1] = _Vector(ctypes.addressof(self._bodies[call]), _BODY)
-            row.name, row.nameLength = ctypes.addressof(self._name), len(self._name)
-            row.vectors, row.vectorCount = ctypes.addressof(self._vectors[call]), 2
-            row.control = ctypes.addressof(self._controls[call])
-            row.controlLength = ctypes.sizeof(_Control)
+            self._vectors[call][0] = Iovec(ctypes.addressof(self._prefix), len(self._prefix))
+            self._vectors[call][1] = Iovec(ctypes.addressof(self._bodies[call]), _BODY)
+            header = row.header
+            header.name, header.nameLength = ctypes.addressof(self._name), len(self._name)
+            header.vectors, header.vectorCount = ctypes.addressof(self._vectors[call]), 2
+            header.control = ctypes.addressof(self._controls[call])
+            header.controlLength = ctypes.sizeof(_Control)
 
     def begin(self, stream: int, crossing: bool, kind: int) -> None:
         """
@@ -261,5 +243,5 @@ class Talkers(Hotspots):
         @param first: the first call.
         """
         self._prefix[4] = sequence & 0xFF
-        rows = ctypes.byref(self._rows, first * ctypes.sizeof(_Row))
+        rows = ctypes.byref(self._rows, first * ctypes.sizeof(Mmsghdr))
         sendmmsg(self.socket.fileno(), rows, count, 0)

@@ -90,11 +90,13 @@ class RunningNode:
     @ivar master: where hotspots log in.
     @ivar password: of all of them.
     @ivar pid: the process.
+    @ivar web: where its API is; L{None} when it has none.
     """
 
     master: tuple[str, int]
     password: bytes
     pid: int
+    web: tuple[str, int] | None
     _control: Connection
 
     def drain(self, send: Callable[[], int]) -> float:
@@ -119,20 +121,24 @@ class RunningNode:
 
 
 @contextmanager
-def runningNode(settings: str = "") -> Iterator[RunningNode]:
+def runningNode(settings: str = "", *, journal: bool = False) -> Iterator[RunningNode]:
     """
     A node, pinned to its processor.
 
-    @param settings: lines for C{[homebrew]}.
+    @param settings: lines for C{[homebrew]}, and more sections.
+    @param journal: whether what it logs is written to a file.
     """
     with TemporaryDirectory() as folder:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_node, args=(folder, settings, theirs), daemon=True)
+        process = context.Process(
+            target=_node, args=(folder, settings, journal, theirs), daemon=True
+        )
         process.start()
+        theirs.close()
         try:
-            master, password, pid = ours.recv()
-            yield RunningNode(master, password, pid, ours)
+            master, password, pid, web = ours.recv()
+            yield RunningNode(master, password, pid, web, ours)
             ours.send(("stop", 0))
             process.join(10)
         finally:
@@ -160,7 +166,19 @@ class _Commands:
         self._control.close()
 
 
-def _node(folder: str, settings: str, control: Connection) -> None:
+def _beginLogging(path: Path) -> None:
+    """
+    Have what is logged written to a file.
+    """
+    from twisted.logger import globalLogBeginner
+
+    from bmff.log import JSONObserver
+
+    observer = JSONObserver(path.open("w"))
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
+
+
+def _node(folder: str, settings: str, journal: bool, control: Connection) -> None:
     """
     The other process.
     """
@@ -168,11 +186,14 @@ def _node(folder: str, settings: str, control: Connection) -> None:
     from twisted.internet import reactor as anyReactor
 
     from bmff.config import parseConfiguration
+    from bmff.hotspots import HomeBrewService
     from bmff.keys import Secrets
-    from bmff.node import HomeBrewService, Node
+    from bmff.node import Node
 
     reactor: Any = anyReactor
     reactor.seconds = time.monotonic
+    if journal:
+        _beginLogging(Path(folder) / "journal")
     text = f'network = 25011\nstate = "{folder}"\n[homebrew]\nlisten = ["{HOST}:0"]\n{settings}\n'
     configuration = parseConfiguration(text, "benchmark", Path(folder))
     secrets = Secrets.create(configuration.secrets)
@@ -183,7 +204,10 @@ def _node(folder: str, settings: str, control: Connection) -> None:
     (port,) = service.ports
 
     def command() -> None:
-        name, count = control.recv()
+        try:
+            name, count = control.recv()
+        except EOFError:
+            name, count = "stop", 0  # nobody is left to report to
         if name == "pause":
             reactor.removeReader(port)
             control.send("paused")
@@ -210,6 +234,8 @@ def _node(folder: str, settings: str, control: Connection) -> None:
 
     reactor.addReader(_Commands(control, command))
     password = secrets.homebrewPassword("hotspots")
-    control.send(((port.host, port.port), password, os.getpid()))
+    listening = node.web.ports if node.web is not None else []
+    web = (HOST, listening[0].getHost().port) if listening else None
+    control.send(((port.host, port.port), password, os.getpid(), web))
     reactor.run()
     sys.exit(0)

@@ -47,12 +47,16 @@ class Report:
             print(f"  {name}: {figure}")
 
 
-def arguments(description: str, **numbers: int) -> argparse.Namespace:
+def arguments(
+    description: str, flags: Mapping[str, str] | None = None, **numbers: int
+) -> argparse.Namespace:
     """
-    The command line: C{--json}, and whole numbers with their defaults.
+    The command line: C{--json}, flags with what they do, and whole numbers with their defaults.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    for name, meaning in (flags or {}).items():
+        parser.add_argument(f"--{name}", action="store_true", help=meaning)
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()

@@ -15,7 +15,6 @@ are none, from all, and it says so.
 
 from __future__ import annotations
 
-import os
 import time
 from array import array
 from collections import Counter
@@ -24,11 +23,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 from benchmarks._attack import Sent, attack
+from benchmarks._late import SHARES, Heard, busy, leftAlone, middle, milliseconds
 from benchmarks._links import CPU, HOST, KEY, End, Orders, pinned
 from benchmarks._node import freePorts
 from benchmarks._report import Report, arguments
@@ -42,7 +40,6 @@ LEAD: Final = 1.0  # seconds from an order to its first frame
 AROUND: Final = 0.5  # seconds that the attack begins before the calls and goes on after them
 LATEST: Final = 5.0  # seconds after a round until what was not heard is lost
 PITCH: Final = 0.1  # seconds between two looks
-OTHERS: Final = 0.15  # the share of the nodes' processor at which a round is spoiled
 LONGEST: Final = 0.010  # seconds that p99.9 may grow by: the bar
 
 
@@ -231,20 +228,6 @@ def _end(control: Pipe, mine: int, ports: dict[int, int], calls: int) -> None:
     reactor.run()
 
 
-def busy(processor: int) -> float:
-    """
-    Seconds that a processor has worked since the host's start, for whomever (proc(5) of Linux).
-    """
-    (line,) = (
-        line
-        for line in Path("/proc/stat").read_text().splitlines()
-        if line.startswith(f"cpu{processor} ")
-    )
-    # User, nice and system, the two kinds of interrupt, and what the host took away (steal).
-    worked = [int(each) for each in line.split()[1:9]]
-    return (sum(worked) - worked[3] - worked[4]) / os.sysconf("SC_CLK_TCK")
-
-
 @dataclass(frozen=True, slots=True)
 class Look:
     """
@@ -265,12 +248,10 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class Round(Heard):
     """
-    What was seen in one round.
+    What was seen in one round, of the frames that were sent and heard at either end.
 
-    @ivar lateness: of every frame that was heard at either end, seconds, sorted.
-    @ivar sent: frames sent at both ends.
     @ivar counted: what the attacked node counted in it.
     @ivar nearDrops: datagrams that the kernel dropped at the other one.
     @ivar accepted: first messages that it accepted, less those by which the other made a session.
@@ -283,8 +264,6 @@ class Round:
     @ivar pause: the longest time that the attacker was held up, seconds.
     """
 
-    lateness: list[float]
-    sent: int
     counted: Counter[str]
     nearDrops: int
     accepted: int
@@ -294,19 +273,6 @@ class Round:
     forged: float = 0.0
     replayed: float = 0.0
     pause: float = 0.0
-
-    @property
-    def lost(self) -> int:
-        """
-        Frames sent and not heard.
-        """
-        return self.sent - len(self.lateness)
-
-    def late(self, share: float) -> float:
-        """
-        The lateness that L{share} of the frames sent keep to, seconds.
-        """
-        return self.lateness[min(int(len(self.lateness) * share), len(self.lateness) - 1)]
 
 
 class Bench:
@@ -431,13 +397,6 @@ def bench(calls: int) -> Iterator[Bench]:
             process.join()
 
 
-def milliseconds(rounds: list[Round], share: float) -> list[float]:
-    """
-    The lateness that a share of the frames keeps to, of each round.
-    """
-    return [round(1000 * each.late(share), 2) for each in rounds]
-
-
 def main() -> None:
     """
     Measure and print.
@@ -458,26 +417,21 @@ def main() -> None:
             control.append(running.round(asked.seconds, None))
             attacked.append(running.round(asked.seconds, (asked.forged, asked.replayed)))
         spoofs = running.spoofs
-    clean = [
-        number
-        for number, pair in enumerate(zip(control, attacked, strict=True))
-        if max(each.others for each in pair) < OTHERS
-    ]
+    clean = leftAlone(*([each.others for each in kind] for kind in (control, attacked)))
     counting = clean or list(range(asked.rounds))
-    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
-    quiet = {name: milliseconds(control, share) for name, share in shares.items()}
-    loud = {name: milliseconds(attacked, share) for name, share in shares.items()}
+    quiet = {name: milliseconds(control, share) for name, share in SHARES.items()}
+    loud = {name: milliseconds(attacked, share) for name, share in SHARES.items()}
     total: Counter[str] = Counter()
     for each in attacked:
         total.update(each.counted)
-    middle = {
-        name: tuple(median(found[name][each] for each in counting) for found in (quiet, loud))
-        for name in shares
+    middles = {
+        name: (middle(control, share, counting), middle(attacked, share, counting))
+        for name, share in SHARES.items()
     }
-    extra = middle["p99.9"][1] - middle["p99.9"][0]
+    extra = middles["p99.9"][1] - middles["p99.9"][0]
     Report(
         "flood",
-        {name: after / before for name, (before, after) in middle.items()},
+        {name: after / before for name, (before, after) in middles.items()},
         {
             f"extra p99.9, ms (bar: {LONGEST * 1000:.0f})": round(extra, 2),
             "rounds that others left alone": f"{len(clean)} of {asked.rounds}",

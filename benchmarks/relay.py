@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,19 +21,15 @@ from multiprocessing.connection import Connection
 from select import POLLIN, poll
 from statistics import median
 
+from benchmarks._late import nextArrival, noteArrivals, stamped
 from benchmarks._node import CLIENT_CPU, HOST, NODE_CPU, logIn, runningNode
 from benchmarks._report import Report, arguments
-from bmff.dmr.frame import FRAME_PERIOD, SLOT_2, VOICE_SYNC, Frame
-from bmff.wire.homebrew import encodeFrame, packID
+from bmff.dmr.frame import FRAME_PERIOD
 
 CALLS = 8
 LOAD_TALKGROUP = 900
 PILE = 4000  # frames that are sent at once to learn a capacity
 TICK = 0.0005  # seconds between two bursts of the load
-_SO_TIMESTAMPNS = 35
-_TIMESPEC = struct.Struct("@qq")
-_STAMP = struct.Struct(">Q")  # nanoseconds, in the burst
-_AT = 20  # offset of the burst in a datagram
 
 
 @dataclass
@@ -54,21 +49,6 @@ class Party:
     loadTalker: socket.socket
     loadListener: socket.socket
     pid: int
-
-
-def datagram(number: int, talkgroup: int, sequence: int, stamp: int) -> bytes:
-    """
-    One voice frame with the time in its burst.
-    """
-    frame = Frame.make(
-        sequence=sequence,
-        source=number,
-        destination=talkgroup,
-        flags=SLOT_2 | VOICE_SYNC,
-        stream=number,
-        burst=_STAMP.pack(stamp) + bytes(25),
-    )
-    return encodeFrame(frame, packID(number))
 
 
 @contextmanager
@@ -158,7 +138,7 @@ def capacity(party: Party) -> float:
     for turn in range(5):
         os.kill(party.pid, signal.SIGSTOP)
         for number in range(PILE):
-            party.loadTalker.send(datagram(99, LOAD_TALKGROUP, (turn * PILE + number) & 255, 0))
+            party.loadTalker.send(stamped(99, LOAD_TALKGROUP, (turn * PILE + number) & 255, 0))
         begin = time.perf_counter()
         os.kill(party.pid, signal.SIGCONT)
         for _ in range(PILE):
@@ -177,7 +157,7 @@ def _load(descriptor: socket.socket, rate: float, first: int) -> None:
     while True:
         due = int((time.perf_counter() - begin) * rate)
         for _ in range(due - sent):
-            descriptor.send(datagram(99, LOAD_TALKGROUP, (first + sent) & 255, 0))
+            descriptor.send(stamped(99, LOAD_TALKGROUP, (first + sent) & 255, 0))
             sent += 1
         time.sleep(TICK)
 
@@ -192,8 +172,7 @@ def latencies(party: Party, seconds: float, rate: float) -> list[float]:
     watched = {group[-1].fileno(): group[-1] for group in party.listeners}
     arrivals = poll()
     for listener in watched.values():
-        listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        listener.setblocking(False)
+        noteArrivals(listener)
         arrivals.register(listener, POLLIN)
     found = []
     begin = time.monotonic()
@@ -203,15 +182,12 @@ def latencies(party: Party, seconds: float, rate: float) -> list[float]:
         while (now := time.monotonic()) < begin + seconds:
             if now >= begin + sent * pitch:
                 call, sequence = sent % CALLS, sent // CALLS
-                data = datagram(1 + call, 100 + call, sequence & 255, time.time_ns())
+                data = stamped(1 + call, 100 + call, sequence & 255, time.time_ns())
                 party.talkers[call].send(data)
                 sent += 1
             wait = max(0.0, begin + sent * pitch - time.monotonic())
             for descriptor, _ in arrivals.poll(wait * 1000):
-                data, ancillary, _, _ = watched[descriptor].recvmsg(512, 64)
-                arrived, nanoseconds = _TIMESPEC.unpack(ancillary[0][2][: _TIMESPEC.size])
-                (stamp,) = _STAMP.unpack_from(data, _AT)
-                found.append((arrived * 1_000_000_000 + nanoseconds - stamp) / 1e6)
+                found.append(1000 * nextArrival(watched[descriptor]).late)
     finally:
         load.kill()
         load.join()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,23 +20,18 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from subprocess import DEVNULL, Popen, TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks._hotspots import CROSSING, MOST_CALLS, Listeners, Place, Talkers
+from benchmarks._late import busy, processorSeconds
 from benchmarks._node import HOST, freePorts
 from benchmarks._report import Report, arguments
-from benchmarks.flood import busy
+from benchmarks._twistd import Twistd
 from bmff.ctl.ask import NodeError, ask
 from bmff.dmr.frame import DATA_SYNC, TERMINATOR, VOICE_SYNC
 from bmff.keys import Secrets
 
-ROOT: Final = Path(__file__).parent.parent
-# The processor is chosen before anything is imported: the threads of a process inherit it.
-TWISTD: Final = (
-    "import os; os.sched_setaffinity(0, [{cpu}]); from twisted.scripts.twistd import run; run()"
-)
 SIZES: Final = (1, 2, 4)  # units
 FIRST_NODE: Final = 25011
 PATIENCE: Final = 30.0  # seconds to wait for what shall come about
@@ -235,8 +229,7 @@ class Crowd:
         """
         What the node, this process and other programs have had of the processor.
         """
-        stat = Path(f"/proc/{self._node}/stat").read_text().rpartition(")")[2].split()
-        node = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        node = processorSeconds(self._node)
         own = time.process_time()
         return node, own, busy(self._place.cpu) - node - own
 
@@ -278,12 +271,11 @@ def _unit(
         control.send(work[name](*words))
 
 
-class Node:
+class Node(Twistd):
     """
     A node as twistd runs it.
 
     @ivar master: where hotspots log in.
-    @ivar pid: its process.
     """
 
     def __init__(self, folder: Path, number: int, port: int, cpu: int) -> None:
@@ -292,7 +284,6 @@ class Node:
         """
         self.master = (HOST, port)
         self._socket = folder / f"{number}.sock"
-        self._output = folder / f"{number}.log"
         configuration = folder / f"{number}.toml"
         configuration.write_text(
             f'network = {number}\nstate = "{folder}"\n'
@@ -301,18 +292,13 @@ class Node:
             f'[fastforward]\nlisten = ["{HOST}"]\nfolder = "{folder}"\n'
             f'[web]\nsocket = "{self._socket}"\n'
         )
-        flags = ("-n", "--pidfile=", "bmnode", "--config", str(configuration))
-        command = (sys.executable, "-c", TWISTD.format(cpu=cpu), *flags)
-        with self._output.open("wb") as output:
-            self._process = Popen(command, cwd=ROOT, stdout=output, stderr=output, stdin=DEVNULL)
-        self.pid = self._process.pid
+        super().__init__(configuration, folder / f"{number}.log", cpu)
 
     def links(self) -> list[str] | None:
         """
         What carries its links, of those that have settled; L{None} before it has begun.
         """
-        if self._process.poll() is not None:
-            raise SystemExit(f"scale: a node has ended:\n{self._output.read_text()}")
+        self.check()
         try:
             links = ask(self._socket, "links")["links"]
         except NodeError:
@@ -323,17 +309,6 @@ class Node:
             for link in links
             if link["ready"] and link["transport"] == link["chosen"] != "udp"
         ]
-
-    def stop(self) -> None:
-        """
-        End it.
-        """
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except TimeoutExpired:
-            self._process.kill()
-            raise SystemExit(f"scale: a node does not end:\n{self._output.read_text()}") from None
 
 
 class Group:

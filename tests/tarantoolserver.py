@@ -5,13 +5,9 @@ A real Tarantool in a process and a folder of its own, for the tests that need o
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import tempfile
-from pathlib import Path
-from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 
 from tests.nodes import PATIENCE, until
+from tests.serverprocess import ServerProcess
 
 USER, PASSWORD = "bmff", "correct horse"
 
@@ -30,16 +26,12 @@ io.flush()
 """
 
 
-class TarantoolServer:
+class TarantoolServer(ServerProcess):
     """
     One server. It may be ended and started anew, at the same address.
 
-    @ivar folder: where everything of it is, the socket too.
     @ivar address: as Twisted describes an endpoint.
-    @ivar process: the process that runs or ran last.
     """
-
-    process: Popen[bytes]
 
     def __init__(self, script: str = "", *, tcp: bool = False, wal: str = "none") -> None:
         """
@@ -47,18 +39,11 @@ class TarantoolServer:
         @param tcp: whether it listens on a port of 127.0.0.1, in place of a UNIX socket.
         @param wal: its C{wal_mode}, C{"write"} to keep rows when it is started anew.
         """
-        self.folder = Path(tempfile.mkdtemp(prefix="bmff"))  # short, for the socket's path
+        super().__init__()
         self._script = script
         self._wal = wal
         self._listen = "127.0.0.1:0" if tcp else f"unix/:{self.folder}/socket"
         self.address = "" if tcp else f"unix:{self.folder}/socket"
-
-    @property
-    def output(self) -> str:
-        """
-        What it has written since its start.
-        """
-        return (self.folder / "output").read_text(errors="replace")
 
     def start(self) -> None:
         """
@@ -75,15 +60,7 @@ class TarantoolServer:
             password=PASSWORD,
         )
         program.write_text(f"{settings}{self._script}\n{READY}")
-        with (self.folder / "output").open("wb") as output:
-            self.process = Popen(
-                ["tarantool", program],
-                cwd=self.folder,
-                env=os.environ | {"LC_ALL": "C.UTF-8"},
-                stdin=DEVNULL,
-                stdout=output,
-                stderr=STDOUT,
-            )
+        self._run("tarantool", program, environment=os.environ | {"LC_ALL": "C.UTF-8"})
         until(
             lambda: "listens on " in self.output or self.process.poll() is not None,
             "Tarantool starts",
@@ -94,36 +71,3 @@ class TarantoolServer:
         if not self.address:
             self._listen = self.output.split("listens on ")[1].split()[0]
             self.address = f"tcp:{self._listen}"
-
-    def kill(self) -> None:
-        """
-        End it as a crash would.
-        """
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def pause(self) -> None:
-        """
-        Have it hang: it keeps its connections and answers nothing.
-        """
-        self.process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """
-        Have it go on.
-        """
-        self.process.send_signal(signal.SIGCONT)
-
-    def remove(self) -> None:
-        """
-        End it, whatever it does, and remove its folder.
-        """
-        if hasattr(self, "process") and self.process.poll() is None:
-            self.resume()
-            self.process.terminate()
-            try:
-                self.process.wait(PATIENCE)
-            except TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self.folder)

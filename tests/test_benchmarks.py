@@ -5,6 +5,7 @@ Tests of L{benchmarks}: they run, and print what they promise. Their figures are
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections import Counter
 from contextlib import redirect_stdout
@@ -15,12 +16,14 @@ from tempfile import TemporaryDirectory
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from benchmarks import fanout, rewrite
+from benchmarks import api, broker, fanout, rewrite
 from benchmarks._attack import first, flood, forge
 from benchmarks._hotspots import Place, crosses
+from benchmarks._late import Heard, leftAlone, nextArrival, noteArrivals, stamped
 from benchmarks._links import KEY
 from benchmarks._node import compileReference
 from benchmarks._report import Report
+from benchmarks._web import Visit
 from benchmarks.flood import bench
 from benchmarks.scale import BEARABLE, processors, runningGroup, show
 from bmff.errors import ProtocolError
@@ -54,6 +57,20 @@ class BenchmarkTests(SynchronousTestCase):
             theirs, ours = fanout.measure(10, 1, Path(folder), packets=1000)
         self.assertEqual((len(theirs), len(ours)), (1, 1))
         self.assertGreater(min(theirs + ours), 0)
+
+    @requires("cc", "mosquitto")
+    def test_everything(self) -> None:
+        """
+        A node with everything on is measured beside one with everything off: neither loses any of
+        the call, and metrics were read meanwhile.
+        """
+        with TemporaryDirectory() as folder:
+            program = compileReference("sink", Path(folder)).parent
+            paces, worth, read = fanout.measureEverything(10, 1, program, packets=1000)
+        for found in (paces, worth):
+            self.assertEqual({case: len(each) for case, each in found.items()}, {"on": 1, "off": 1})
+        self.assertGreater(min(paces["on"] + paces["off"]), 0)
+        self.assertGreater(read, 0)
 
     @requires("cc")
     def test_rewrite(self) -> None:
@@ -169,6 +186,122 @@ class FloodTests(SynchronousTestCase):
         self.assertEqual((quiet.forged, quiet.counted["refused: mac1"]), (0, 0))
         self.assertGreater(attacked.counted["refused: mac1"], 100)
         self.assertGreater(attacked.counted["refused: replayed initiation"], 10)
+
+
+class LateTests(SynchronousTestCase):
+    """
+    How late frames are.
+    """
+
+    def test_arrival(self) -> None:
+        """
+        A frame tells how long it was on its way, by the kernel's time of its arrival and not by
+        the moment at which it is read; what is not there is not waited for.
+        """
+        listener, talker = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+        self.addCleanup(listener.close)
+        self.addCleanup(talker.close)
+        listener.bind(("127.0.0.1", 0))
+        noteArrivals(listener)
+        with self.assertRaises(BlockingIOError):
+            nextArrival(listener)
+        for _ in range(500):  # the kernel begins to note times a while after it was asked to
+            before = time.time_ns()
+            talker.sendto(stamped(7, 91, 0, before, stream=5), listener.getsockname())
+            after = time.time_ns()
+            time.sleep(0.002)
+            arrival = nextArrival(listener)
+            self.assertEqual((arrival.stream, arrival.stamp), (5, before))
+            if arrival.late <= (after - before) / 1e9:
+                break
+        else:
+            self.fail("frames are counted until they are read")
+        talker.sendto(stamped(7, 91, 0, before - 2_000_000_000), listener.getsockname())
+        arrival = nextArrival(listener)
+        self.assertEqual(arrival.stream, 7)
+        self.assertGreater(arrival.late, 2.0)
+
+    def test_shares(self) -> None:
+        """
+        What a share of the frames keeps to is one of them, the latest for all; what was not heard
+        is lost.
+        """
+        heard = Heard([each / 1000 for each in range(1000)], 1003)
+        self.assertEqual(
+            [heard.late(each) for each in (0.0, 0.5, 0.999, 1.0)], [0, 0.5, 0.999, 0.999]
+        )
+        self.assertEqual(heard.lost, 3)
+
+    def test_leftAlone(self) -> None:
+        """
+        A round counts in which others left the processor alone with and without.
+        """
+        self.assertEqual(leftAlone([0.0, 0.5, 0.1, 0.1], [0.1, 0.0, 0.9, 0.0]), [0, 3])
+
+
+class ApiTests(SynchronousTestCase):
+    """
+    L{benchmarks.api} in small.
+    """
+
+    def test_rounds(self) -> None:
+        """
+        A round tells of every frame of the calls, and with visitors of every answer, each of them
+        200, and of events on all streams.
+        """
+        visit = Visit(api.PATHS, 60, 3)
+        with api.bench(2, 3) as running:
+            control = running.round(0.6, 5, None)
+            visited = running.round(0.6, 5, visit)
+        for each in (control, visited):
+            self.assertEqual(each.told.heard().lost, 0)
+            self.assertGreater(each.heard.sent, 10)
+            self.assertGreater(each.told.shorts, 2)
+            self.assertLessEqual(each.heard.late(0.5), each.heard.late(1.0))
+        self.assertIsNone(control.visited)
+        seen = visited.visited
+        assert seen is not None
+        self.assertEqual((seen.refused, seen.broken, seen.streams), ({}, 0, 3))
+        self.assertEqual(seen.answered, seen.sent)
+        self.assertEqual({path for path, _ in seen.statuses}, set(api.PATHS))
+        self.assertGreater(seen.told, 0)
+        output = StringIO()
+        with redirect_stdout(output):
+            api.show([control], [visited], True)
+        report = json.loads(output.getvalue())
+        self.assertEqual(set(report["ratios"]), {"p50", "p99", "p99.9"})
+        self.assertEqual(report["figures"]["answers that were not 200 (bar: 0)"], 0)
+
+
+class BrokerTests(SynchronousTestCase):
+    """
+    L{benchmarks.broker} in small.
+    """
+
+    @requires("mosquitto")
+    def test_rounds(self) -> None:
+        """
+        Whatever happens to the broker, a round tells of every frame and of as many events as were
+        wanted, and waits until the broker has the right states.
+        """
+        self.patch(broker, "AFTER", 0.2)
+        self.patch(broker, "PROVEN", 0.2)
+        cases = (broker.CONTROL, broker.QUIET, *broker.AWAY)
+        with broker.bench(2) as running:
+            found = {case: [running.round(case, 60, 300)] for case in cases}
+        for case, (each,) in found.items():
+            self.assertEqual((case, each.lost), (case, 0))
+            self.assertEqual(each.events, 0 if case == broker.QUIET else 60)
+            self.assertGreater(min(part.sent for part in each.parts.values()), 0)
+            self.assertGreaterEqual(each.right, 0)
+            self.assertGreaterEqual(each.memory[1], max(each.memory[0], each.memory[2]))
+        for case in ("killed", "restarted"):
+            self.assertGreater(found[case][0].outbox["connections"], 0)
+        output = StringIO()
+        with redirect_stdout(output):
+            broker.show(found, True)
+        report = json.loads(output.getvalue())
+        self.assertEqual(set(report["ratios"]), set(broker.AWAY))
 
 
 class ScaleTests(SynchronousTestCase):

@@ -27,11 +27,19 @@ _KEY_SIZES: Final = {socket.AF_INET: IPV4_SIZE, socket.AF_INET6: IPV6_SIZE}
 _SOCKADDR_SIZES: Final = {socket.AF_INET: 16, socket.AF_INET6: 28}
 
 
-class _Iovec(ctypes.Structure):
+class Iovec(ctypes.Structure):
+    """
+    A piece of a message, C{struct iovec} of readv(2).
+    """
+
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 
 
-class _Msghdr(ctypes.Structure):
+class Msghdr(ctypes.Structure):
+    """
+    A message, C{struct msghdr} of sendmsg(2).
+    """
+
     # The kernel's own layout. glibc has the same; musl has ints beside padding where this has
     # size_t, at the same places.
     _fields_ = [
@@ -45,8 +53,12 @@ class _Msghdr(ctypes.Structure):
     ]
 
 
-class _Mmsghdr(ctypes.Structure):
-    _fields_ = [("header", _Msghdr), ("length", ctypes.c_uint)]
+class Mmsghdr(ctypes.Structure):
+    """
+    A message of many, C{struct mmsghdr} of sendmmsg(2).
+    """
+
+    _fields_ = [("header", Msghdr), ("length", ctypes.c_uint)]
 
 
 class _Overflow(ctypes.Structure):
@@ -141,22 +153,22 @@ def _header(field: Any) -> int:
     """
     Where a field of msghdr lies in a row.
     """
-    offset: int = _Mmsghdr.header.offset + field.offset
+    offset: int = Mmsghdr.header.offset + field.offset
     return offset
 
 
-_ROW: Final = ctypes.sizeof(_Mmsghdr)
-_VECTOR: Final = ctypes.sizeof(_Iovec)
-_NAME: Final = _header(_Msghdr.name)
-_NAME_LENGTH: Final = _header(_Msghdr.nameLength)
-_VECTORS: Final = _header(_Msghdr.vectors)
-_VECTOR_COUNT: Final = _header(_Msghdr.vectorCount)
-_CONTROL: Final = _header(_Msghdr.control)
-_CONTROL_LENGTH: Final = _header(_Msghdr.controlLength)
+_ROW: Final = ctypes.sizeof(Mmsghdr)
+_VECTOR: Final = ctypes.sizeof(Iovec)
+_NAME: Final = _header(Msghdr.name)
+_NAME_LENGTH: Final = _header(Msghdr.nameLength)
+_VECTORS: Final = _header(Msghdr.vectors)
+_VECTOR_COUNT: Final = _header(Msghdr.vectorCount)
+_CONTROL: Final = _header(Msghdr.control)
+_CONTROL_LENGTH: Final = _header(Msghdr.controlLength)
 _OVERFLOW: Final = ctypes.sizeof(_Overflow)
 _DONT_WAIT: Final = int(socket.MSG_DONTWAIT)
 _NOTHING: Final = (errno.EAGAIN, errno.EINTR)
-_LENGTH: Final = _Mmsghdr.length.offset
+_LENGTH: Final = Mmsghdr.length.offset
 
 
 def _linkRows(
@@ -216,9 +228,9 @@ class ReceiveTable:
 
         The kernel writes each name's length back, which is always the same for a family.
         """
-        base = self._vectors.column(_POINTER, _Iovec.base.offset, _VECTOR)
+        base = self._vectors.column(_POINTER, Iovec.base.offset, _VECTOR)
         base[:] = self._data.addresses(count, self._stride)
-        length = self._vectors.column(_POINTER, _Iovec.length.offset, _VECTOR)
+        length = self._vectors.column(_POINTER, Iovec.length.offset, _VECTOR)
         length[:] = _constant(_POINTER, self._stride, count)
         rows = self._rows
         _linkRows(rows, self._names, self._nameStride, self._vectors, 1, count)
@@ -350,8 +362,8 @@ class SendTable:
         for piece, (base, size) in enumerate(zip(bases, self._sizes, strict=True)):
             at, step = piece * _VECTOR, 3 * _VECTOR
             lengths = _constant(_POINTER, size, capacity)
-            column(_POINTER, at + _Iovec.base.offset, step)[:] = base
-            column(_POINTER, at + _Iovec.length.offset, step)[:] = lengths
+            column(_POINTER, at + Iovec.base.offset, step)[:] = base
+            column(_POINTER, at + Iovec.length.offset, step)[:] = lengths
         self._rows = _Block(capacity * _ROW)
         _linkRows(self._rows, names, self._nameSize, self._vectors, 3, capacity)
         self._capacity = capacity
