@@ -87,7 +87,8 @@ class Api:
         self._addVerbs()
         self._addSession()
         self._get("/metrics", "What it counts, for Prometheus.", None, TEXT)
-        self.resources["metrics"] = MetricsResource(NodeCollector(parts, tally, self._lag, feeds))
+        collector = NodeCollector(parts, tally, self._lag, feeds)
+        self.resources["metrics"] = MetricsResource(collector, clock.seconds)
         self._get("/openapi.json", "This description.", _OBJECT)
         self.resources["openapi.json"] = View(self.describe)
 

@@ -25,7 +25,7 @@ from bmff.web.feed import Feed
 from bmff.web.lag import BOUNDS, Lag
 from bmff.web.links import Carrier
 from bmff.web.parts import Parts
-from bmff.web.resource import Reading, answerBytes
+from bmff.web.resource import Kept, Reading, answerBytes
 from bmff.web.tally import Tally
 from bmff.wire.fastforward.path import Path
 
@@ -361,8 +361,12 @@ class MetricsResource(Reading):
     The metrics.
     """
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, clock: Callable[[], float] | None = None) -> None:
+        """
+        @param clock: monotonic seconds; without it nothing is kept.
+        """
         super().__init__()
+        self._kept = Kept(self.text, clock)
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -372,7 +376,7 @@ class MetricsResource(Reading):
         """
         Answer.
         """
-        return answerBytes(request, self.text(), TEXT)
+        return answerBytes(request, self._kept.body(), TEXT)
 
     def text(self) -> bytes:
         """

@@ -157,10 +157,38 @@ class Reading(Resource):
         raise NotImplementedError
 
 
+class Kept:
+    """
+    An answer that is costly to make and kept for a moment, so that who asks for it all the time
+    takes no more than a twentieth of the process.
+    """
+
+    def __init__(self, make: Callable[[], bytes], clock: Callable[[], float] | None) -> None:
+        """
+        @param clock: monotonic seconds; without it nothing is kept.
+        """
+        self._make = make
+        self._clock = clock
+        self._until = 0.0
+        self._body = b""
+
+    def body(self) -> bytes:
+        """
+        The answer as it is now, or was a moment ago.
+        """
+        if self._clock is None:
+            return self._make()
+        begun = self._clock()
+        if begun >= self._until:
+            self._body = self._make()
+            ended = self._clock()
+            self._until = ended + (ended - begun) * _KEPT
+        return self._body
+
+
 class View(Reading):
     """
-    A resource that can only be read. One that is costly to make is kept for a moment, so that who
-    asks for it all the time takes no more than a twentieth of the process.
+    A resource that can only be read.
     """
 
     def __init__(
@@ -184,32 +212,23 @@ class View(Reading):
         self._blurred = blurred
         self._kind = kind
         self._encode = encode
-        self._clock = clock
-        self._kept: dict[bool, tuple[float, bytes]] = {}
+        self._exact = Kept(self._made, clock)
+        self._coarse = Kept(self._madeCoarse, clock)
 
     def read(self, request: Request) -> bytes:
         """
         Answer.
         """
         exact = self._blurred is None or visitorOf(request).right >= Right.READ
-        return answerBytes(request, self._body(exact), self._kind)
+        kept = self._exact if exact else self._coarse
+        return answerBytes(request, kept.body(), self._kind)
 
-    def _body(self, exact: bool) -> bytes:
-        if self._clock is None:
-            return self._made(exact)
-        begun = self._clock()
-        until, body = self._kept.get(exact, (0.0, b""))
-        if begun >= until:
-            body = self._made(exact)
-            ended = self._clock()
-            self._kept[exact] = (ended + (ended - begun) * _KEPT, body)
-        return body
+    def _made(self) -> bytes:
+        return self._encode(self._content())
 
-    def _made(self, exact: bool) -> bytes:
-        content = self._content()
-        if self._blurred is not None and not exact:
-            content = self._blurred(content)
-        return self._encode(content)
+    def _madeCoarse(self) -> bytes:
+        assert self._blurred is not None
+        return self._encode(self._blurred(self._content()))
 
 
 class Refused(Exception):
