@@ -86,6 +86,8 @@ class Ear:
     @ivar sequence: the last frame's.
     @ivar count: how many frames of it.
     @ivar open: whether it has not ended.
+    @ivar follows: whether the next frame of it follows the last one: nothing was in between that
+        may have kept some away, or have brought it over another node, which numbers them otherwise.
     @ivar ended: streams that have ended here.
     """
 
@@ -98,6 +100,7 @@ class Ear:
         self.sequence = 0
         self.count = 0
         self.open = False
+        self.follows = False
         self.ended: deque[int] = deque(maxlen=8)
 
     @property
@@ -236,6 +239,8 @@ class DayHotspot:
         """
         self.settledAt = now
         self.day.stale = True
+        for ear in self.ears.values():
+            ear.follows = False
 
     @property
     def running(self) -> bool:
@@ -412,9 +417,10 @@ class DayHotspot:
         ear = self.ears[number]
         if stream != ear.stream:
             self._begins(ear, talk, stream, echo, now)
-        else:
+        elif ear.follows:
             step = (sequence - ear.sequence) & 0xFF
             check(0 < step < 128, "a frame twice, or out of order", self, stream)
+        ear.follows = True
         ear.sequence = sequence
         ear.active = now
         ear.count += 1
@@ -468,7 +474,7 @@ class DayHotspot:
         """
         ear = self.ears[slot]
         ear.active = ear.spoke = now
-        ear.open = False
+        ear.open = ear.follows = False
         ear.ended.clear()
 
     def _nothing(self, frame: object, now: float) -> None:
