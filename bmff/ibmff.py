@@ -455,7 +455,7 @@ class IRegistry(Interface):
 
     def start() -> Deferred[None]:
         """
-        Open it and read everything; once, and never again after C{stop}.
+        Open it and read everything; again only when what C{stop} gave has fired.
 
         @return: a C{Deferred} that fires when all rows are in memory, or when a server cannot be
             reached now: it is not C{available} then, and goes on trying. It fails with

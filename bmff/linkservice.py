@@ -1,5 +1,5 @@
 """
-The links of one node as a service: registry, transports, FastForward and cluster put together.
+The links of one node as a service: transports, FastForward and cluster put together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2s
-from math import inf
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, Final
@@ -27,7 +26,6 @@ from bmff.config import Configuration
 from bmff.errors import ConfigurationError, Mistake, TransportUnavailable
 from bmff.events import Event, NodeUnreachable, PathEnded, PathFailed, PathStarted
 from bmff.ibmff import (
-    IRegistry,
     ITransport,
     ITransportMaker,
     NodeRow,
@@ -41,7 +39,7 @@ from bmff.protocols.connection import Connection
 from bmff.protocols.fastforward import FastForward
 from bmff.protocols.homebrew import HomeBrewPort
 from bmff.protocols.turn import Turn
-from bmff.registries import makeRegistry
+from bmff.registries import RegistryService
 from bmff.sections.fastforward import FastForward as FastForwardSettings
 from bmff.sockets.certificate import Certificate, makeCertificate
 from bmff.wire.fastforward.capabilities import Capabilities
@@ -332,9 +330,13 @@ class LinkService(Service):
         configuration: Configuration,
         settings: FastForwardSettings,
         secrets: Secrets,
+        registry: RegistryService,
         turn: Turn,
         publish: Callable[[Event], None],
     ) -> None:
+        """
+        @param registry: has to be there from before the start of this until after its end.
+        """
         self.port = 0
         self.transports: dict[str, ITransport] = {}
         self.unavailable: dict[str, str] = {}
@@ -347,7 +349,8 @@ class LinkService(Service):
         self._reactor = reactor
         self._settings = settings
         self._nodeID = configuration.network
-        self.registry: IRegistry = makeRegistry(reactor, configuration.registry, secrets)
+        self.registry = registry.registry
+        self._opened = registry.opened
         self.cluster = Cluster(
             reactor,
             Identity(
@@ -424,7 +427,7 @@ class LinkService(Service):
             self._useKey()
 
     async def _start(self) -> None:
-        await self.registry.start()
+        await self._opened()
         if not self.running:
             return  # it was stopped meanwhile
         self._listen()
@@ -640,26 +643,6 @@ class LinkService(Service):
         if self._heartbeat is not None and self._heartbeat.active():
             self._heartbeat.reset(ROW_RETRY)
 
-    def describeRegistry(self) -> dict[str, Any]:
-        """
-        C{{"registry": {"available": true, "reason": "", "age": 0.2, ...}}}: whether this node knows
-        what others know, and the rows that cannot be used.
-        """
-        registry = self.registry
-        return {
-            "registry": {
-                "available": registry.available,
-                "reason": registry.reason,
-                "age": round(registry.age, 3) if registry.age < inf else None,
-                "nodes": len(registry.nodes),
-                "overrides": len(registry.overrides),
-                "bad_rows": [
-                    {"table": row.table, "node": row.node, "row": row.text, "reason": row.reason}
-                    for row in registry.badRows
-                ],
-            }
-        }
-
     def stopService(self) -> Deferred[Any]:
         """
         Say good-bye to the other nodes and close.
@@ -680,7 +663,6 @@ class LinkService(Service):
         for transport in self.transports.values():
             await transport.stopListening()
         self.transports.clear()
-        await self.registry.stop()
         self.fastForward.keyLog = None
         if self._keyLog is not None:
             self._keyLog.close()

@@ -34,6 +34,7 @@ from bmff.keys import LOOK_INTERVAL, Secrets, SecretsWatch, openSecrets
 from bmff.linkservice import LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.registries import RegistryService, makeRegistry
 from bmff.reload import Reload, Reloadable, Reloaded, prepareAll, taken
 from bmff.router.call import Call
 from bmff.sections.fastforward import FastForward
@@ -149,6 +150,8 @@ class Node(MultiService):
     @ivar file: reads the configuration again, or L{None} when it did not come from a file.
     @ivar api: the HTTP API, or L{None} when it is switched off.
     @ivar web: its ports on the network, or L{None} when it is switched off.
+    @ivar registry: what nodes know together. It is no part among the others: it is there before
+        they start, and until they have ended.
     @ivar links: the links to other nodes, or L{None} when they are not configured.
     @ivar bridges: the bridges to other networks, or L{None} when they are not configured.
     @ivar uplinks: the logins at other networks; they may come while the node runs.
@@ -198,6 +201,10 @@ class Node(MultiService):
             self._addBroker(reactor, configuration.mqtt, secrets)
         if homebrew is not None:
             self._addHomeBrew(reactor, homebrew, secrets)
+        self.registry = RegistryService(makeRegistry(reactor, configuration.registry, secrets))
+        if self._access is not None:
+            self._access.rows = self.registry.registry
+            self.registry.registry.watch(self._rowsChanged)  # also of what it reads at its start
         if configuration.fastforward is not None:
             self._addLinks(reactor, configuration.fastforward, secrets)
         if configuration.openbridge is not None:
@@ -232,6 +239,7 @@ class Node(MultiService):
         @raise ConfigurationError: a socket cannot be had; stop the node then, as some of its
             parts may run.
         """
+        self.registry.startService()
         super().startService()
 
     @property
@@ -282,16 +290,16 @@ class Node(MultiService):
 
     def stopService(self) -> Deferred[Any]:
         """
-        Stop every part, and then the clock of calls.
+        Stop every part, and then the clock of calls and the registry.
 
         @return: fires when all is closed.
         """
         stopping: Deferred[Any] = super().stopService()
         return stopping.addBoth(self._stopped)
 
-    def _stopped(self, result: object) -> object:
+    def _stopped(self, result: object) -> Deferred[object]:
         self.turn.stop()
-        return result
+        return self.registry.stopService().addBoth(lambda _: result)
 
     def _addHomeBrew(self, reactor: Any, homebrew: Homebrew, secrets: Secrets) -> None:
         self._access = Access(homebrew, secrets)
@@ -314,13 +322,16 @@ class Node(MultiService):
 
     def _addLinks(self, reactor: Any, settings: FastForward, secrets: Secrets) -> None:
         self.links = LinkService(
-            reactor, self.configuration, settings, secrets, self.turn, self.events.publish
+            reactor,
+            self.configuration,
+            settings,
+            secrets,
+            self.registry,
+            self.turn,
+            self.events.publish,
         )
         self.events.watch(self.links.cluster.watch)
         self.events.watch(self.links.choices.watch)
-        if self._access is not None:
-            self._access.rows = self.links.registry
-            self.links.registry.watch(self._rowsChanged)  # also of what it reads at its start
         self.links.setServiceParent(self)
 
     def _addBridges(self, reactor: Any, settings: OpenBridge, secrets: Secrets) -> None:
@@ -386,7 +397,8 @@ class Node(MultiService):
             ports=self._ports,
             links=links,
             choices=links.choices if links is not None else None,
-            registry=links.registry if links is not None else None,
+            registry=self.registry.registry,
+            describeRegistry=self.registry.describe,
             bridges=self.bridges,
             uplinks=self.uplinks,
             drop=self._drop,

@@ -193,6 +193,7 @@ ROOMS: Final[Mapping[str, Room]] = {
             "bridges",
             "uplinks",
             "brokers",
+            "registries",
             "linkservice",
             "web",
         ),

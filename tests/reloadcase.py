@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
+
 import bmff.bridges
 import bmff.hotspots
+import bmff.node
 import bmff.uplinks
 from bmff.bridges import BridgeService
 from bmff.config import loadConfiguration
@@ -21,6 +24,7 @@ from bmff.keys import Secrets
 from bmff.node import Node
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.registry.memory import STOPPED, RowsInMemory
 from bmff.reload import Reload, Reloaded
 from bmff.router.router import Router
 from bmff.sections.openbridge import BridgeEntry, OpenBridge
@@ -132,6 +136,26 @@ class OneKey:
         return b"passw0rd"
 
 
+class SilentRegistry(RowsInMemory):
+    """
+    A registry that has no rows, and gets none.
+    """
+
+    def start(self) -> Deferred[None]:
+        """
+        See L{IRegistry.start}.
+        """
+        self.available, self.reason = True, ""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """
+        See L{IRegistry.stop}.
+        """
+        self.available, self.reason = False, STOPPED
+        return succeed(None)
+
+
 class ReloadTestCase(HomeTestCase):
     """
     A node that reads its file again.
@@ -145,6 +169,7 @@ class ReloadTestCase(HomeTestCase):
         self.network = VirtualNetwork(self.clock)
         for module in (bmff.hotspots, bmff.bridges, bmff.uplinks):
             self.patch(module, "DatagramPort", self.port)
+        self.patch(bmff.node, "makeRegistry", lambda *_: SilentRegistry(self.clock, None))
         self.events: list[Event] = []
         self.streams = 1000
         self.home.state.mkdir(mode=0o700)

@@ -28,6 +28,7 @@ from bmff.keys import Secrets
 from bmff.linkservice import KeyLogFile, LinkService
 from bmff.protocols.homebrew import HomeBrew
 from bmff.protocols.turn import Turn
+from bmff.registries import RegistryService, makeRegistry
 from bmff.router.router import Router
 from bmff.sections.values import Target as TargetSetting
 from bmff.sockets.addresses import packAddress
@@ -55,6 +56,7 @@ class LinkServiceTests(TestCase):
         self.services: list[LinkService] = []
         self.events: list[Event] = []
         self.turns: list[Turn] = []
+        self.registries: list[RegistryService] = []
 
     async def start(self, count: int, more: str = "") -> None:
         """
@@ -71,11 +73,17 @@ class LinkServiceTests(TestCase):
             assert configuration.fastforward is not None
             turn = Turn(anyReactor, Router(self.events.append))
             self.turns.append(turn)
+            registry = RegistryService(
+                makeRegistry(anyReactor, configuration.registry, self.secrets)
+            )
+            registry.startService()
+            self.registries.append(registry)
             service = LinkService(
                 anyReactor,
                 configuration,
                 configuration.fastforward,
                 self.secrets,
+                registry,
                 turn,
                 self.events.append,
             )
@@ -86,6 +94,8 @@ class LinkServiceTests(TestCase):
     async def stop(self) -> None:
         for service in self.services:
             await service.stopService()
+        for registry in self.registries:
+            await registry.stopService()
 
     async def until(self, condition: Callable[[], bool]) -> float:
         """
@@ -173,7 +183,7 @@ class LinkServiceTests(TestCase):
 
     async def test_noRegistry(self) -> None:
         """
-        Where links cannot be made who waits for them is told at once, and why in one line.
+        Where links cannot be made who waits for them is told at once, and why, in a line for each part.
         """
         (self.folder / "registry.sqlite").write_text("no database, but long enough " * 100)
         with capturedLogs() as logs:
@@ -181,7 +191,9 @@ class LinkServiceTests(TestCase):
         (service,) = self.services
         self.assertIn("registry.sqlite", service.failure)
         said = [formatEvent(each) for each in logs if each["log_level"] is LogLevel.error]
-        self.assertEqual(said, [f"no links to other nodes: {service.failure}"])
+        reason = service.failure
+        registry = f"the registry cannot be used: {reason}"
+        self.assertEqual(said, [registry, f"no links to other nodes: {reason}"])
         self.assertEqual((service.port, service.describeNodes()), (0, []))
         await self.stop()
 

@@ -31,7 +31,7 @@ def make(reactor: ThreadedReactor, settings: RegistrySettings) -> EmbeddedRegist
 @implementer(IRegistry)
 class EmbeddedRegistry(RowsInMemory):
     """
-    A registry in a file. It is started once; to open the file anew, make another.
+    A registry in a file.
     """
 
     _log = Logger()
@@ -55,8 +55,10 @@ class EmbeddedRegistry(RowsInMemory):
         """
         Open the file and read everything.
         """
-        if self._thread is not None:
-            raise RuntimeError("a registry is started once")
+        if self._thread is not None and not self._thread.ended.called:
+            raise RuntimeError("the registry is started already")
+        self._stopping = False
+        self.reason = NOT_STARTED
         self._thread = DatabaseThread(self._reactor, self._path, self, self._transports)
         self._thread.start()
         return self._thread.opened

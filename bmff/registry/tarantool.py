@@ -125,7 +125,7 @@ class _Write:
 @implementer(IRegistry)
 class TarantoolRegistry(RowsInMemory):
     """
-    A registry on Tarantool. It is started once.
+    A registry on Tarantool.
     """
 
     _log = Logger()
@@ -172,8 +172,11 @@ class TarantoolRegistry(RowsInMemory):
         """
         Connect and read everything. Where no server can be reached now it goes on trying.
         """
-        if self._client is not None:
-            raise RuntimeError("a registry is started once")
+        if self._client is not None and not self._ended.called:
+            raise RuntimeError("the registry is started already")
+        self._stopping, self._ended = False, Deferred()
+        self._refusals.clear()
+        self._denial, self._said = "", False
         self._client = client = _Client(
             self._reactor,
             self._names,

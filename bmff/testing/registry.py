@@ -486,6 +486,23 @@ class RegistryContract(RegistryCase):
         self.failureResultOf(self.registry.put(nodeRow(2502)), RegistryUnavailable)
         self.failureResultOf(self.registry.remove("nodes", 2501), RegistryUnavailable)
 
+    async def test_startedAgain(self) -> None:
+        """
+        A registry that has stopped may be started again, with what has changed meanwhile; it tells
+        of that, and writes.
+        """
+        registry = await self.startRegistry()
+        await registry.stop()
+        await self.registry.put(nodeRow(2501))
+        changes = self.changesOf(registry)
+        await registry.start()
+        self.addCleanup(registry.stop)
+        self.assertTrue(registry.available)
+        self.assertEqual((registry.nodes, changes), ({2501: nodeRow(2501)}, ["nodes"]))
+        await registry.put(nodeRow(2502))
+        await self.until(lambda: self.registry.nodes.keys() == {2501, 2502}, PROMPT)
+        self.assertRaises(RuntimeError, registry.start)
+
     async def test_age(self) -> None:
         """
         Rows are known to be current again and again although nothing changes.

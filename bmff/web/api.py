@@ -295,8 +295,8 @@ class Api:
         self.events.publish(LINKS, lambda exact: content)
 
     def _registry(self) -> dict[str, Any]:
-        links = self._parts.links
-        return links.describeRegistry() if links is not None else {"registry": None}
+        describe = self._parts.describeRegistry
+        return describe() if describe is not None else {"registry": None}
 
     def _broker(self) -> dict[str, Any]:
         describe = self._parts.describeBroker

@@ -70,8 +70,6 @@ class LinkParts(Protocol):
 
     def describeNodes(self) -> list[dict[str, Any]]: ...
 
-    def describeRegistry(self) -> dict[str, Any]: ...
-
 
 class Logins(Protocol):
     """
@@ -183,6 +181,7 @@ class Parts:
     @ivar links: the links to other nodes, if there are any.
     @ivar choices: what those run over.
     @ivar registry: what nodes know together.
+    @ivar describeRegistry: what is said of that.
     @ivar bridges: the bridges to other networks, if there are any.
     @ivar uplinks: the logins at other networks, if there are any.
     @ivar drop: ends a call; L{None} where that cannot be done.
@@ -212,6 +211,7 @@ class Parts:
     links: LinkParts | None = None
     choices: Choices | None = None
     registry: Rows | None = None
+    describeRegistry: Callable[[], dict[str, Any]] | None = None
     bridges: Bridges | None = None
     uplinks: Uplinks | None = None
     drop: Callable[[Call], None] | None = None

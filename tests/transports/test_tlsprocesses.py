@@ -25,6 +25,7 @@ from bmff.ibmff import OverrideRow
 from bmff.keys import Secrets
 from bmff.linkservice import LinkService
 from bmff.protocols.turn import Turn
+from bmff.registries import RegistryService, makeRegistry
 from bmff.router.router import Router
 from tests.nodes import ROOT
 from tests.transports.tlscase import OURS, THEIRS, TLSCase
@@ -71,6 +72,7 @@ class LinkTests(TestCase):
         self.addCleanup(rmtree, self.folder)
         self.secrets = Secrets.create(self.folder / "secrets.toml")
         self.services: list[LinkService] = []
+        self.registries: list[RegistryService] = []
 
     def make(self, node: int, more: str) -> LinkService:
         """
@@ -86,9 +88,18 @@ class LinkTests(TestCase):
         assert configuration.fastforward is not None
         turn = Turn(reactor, Router(lambda event: None))
         events = Events()
+        registry = RegistryService(makeRegistry(reactor, configuration.registry, self.secrets))
+        self.registries.append(registry)
         service = LinkService(
-            reactor, configuration, configuration.fastforward, self.secrets, turn, events.publish
+            reactor,
+            configuration,
+            configuration.fastforward,
+            self.secrets,
+            registry,
+            turn,
+            events.publish,
         )
+        registry.startService()
         events.watch(service.choices.watch)
         return service
 
@@ -107,6 +118,7 @@ class LinkTests(TestCase):
         Stop them.
         """
         await gatherResults([service.stopService() for service in self.services])
+        await gatherResults([registry.stopService() for registry in self.registries])
 
     async def until(self, condition: Callable[[], object]) -> None:
         """
