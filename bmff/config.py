@@ -81,6 +81,20 @@ def loadConfiguration(path: str | os.PathLike[str]) -> Configuration:
     return parseConfiguration(readText(path), os.fspath(path), Path(path).absolute().parent)
 
 
+def controlSocket(path: str | os.PathLike[str]) -> Path:
+    """
+    Where the node is asked that the file at L{path} is for, also when the file has mistakes in what
+    has nothing to do with that: a node that runs can be asked all the same.
+
+    @raise ConfigurationError: the file cannot be read, or does not say it.
+    """
+    table = parseTable(readText(path), os.fspath(path))
+    said: dict[str, Any] = {
+        name: table[name] for name in ("network", "state", "web") if name in table
+    }
+    return _read(said, Path(path).absolute().parent).web.socket
+
+
 def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
     """
     The configuration in L{text}.
@@ -89,7 +103,15 @@ def parseConfiguration(text: str, name: str, folder: Path) -> Configuration:
     @param folder: what relative paths in the text are relative to.
     @raise ConfigurationError: with every mistake, in the order of the text.
     """
-    table = parseTable(text, name)
+    return _read(parseTable(text, name), folder)
+
+
+def _read(table: Mapping[str, Any], folder: Path) -> Configuration:
+    """
+    The configuration in a table.
+
+    @raise ConfigurationError: with every mistake.
+    """
 
     def path(value: object) -> Path:
         return makePath(value, folder)

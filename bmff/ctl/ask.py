@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from bmff.config import defaultState, loadConfiguration
+from bmff.config import controlSocket, defaultState
 from bmff.ctl.tables import table
 
 TIMEOUT = 10.0  # seconds
@@ -133,7 +133,7 @@ def findSocket(given: str | None, configuration: str | None) -> Path:
     if given is not None:
         return Path(given)
     if configuration is not None:
-        return loadConfiguration(configuration).web.socket
+        return controlSocket(configuration)
     state = defaultState()
     found = sorted(state.glob("bmnode.*.sock"))
     if not found:

@@ -250,6 +250,21 @@ class AnswerTests(AskTestCase):
         self.assertEqual(await self.command("peers", "--config", str(path)), 0)
         self.assertIn("G4TST", self.out)
 
+    async def test_mistakes(self) -> None:
+        """
+        A running node can be asked while its file has mistakes, unless they hide where it is.
+        """
+        self.answer(peers={"peers": [PEER]})
+        home = Home()
+        self.addCleanup(home.remove)
+        text = f'network = 25011\n[web]\nsocket = "{self.path}"\n'
+        path = home.write(text + "[homebrew]\nlisten = 7\n[nonsense]\n")
+        self.assertEqual(await self.command("peers", "--config", str(path)), 0)
+        self.assertIn("G4TST", self.out)
+        home.write(text.replace("25011", '"25011"'), path.name)
+        self.assertEqual(await self.command("peers", "--config", str(path)), 1)
+        self.assertIn("network: ", self.err)
+
     async def test_onlyOne(self) -> None:
         """
         Without a name the only socket of the state folder is asked; of two one has to be named.

@@ -170,7 +170,8 @@ class AttemptTests(TLSCase, TestCase):
         """
         self.patch(tls, "CONNECT_TIME", 0.05)
         with socket.socket(socket.AF_INET) as silent:
-            silent.bind((self.address, self.ports[1]))
+            silent.bind((self.address, 0))
+            self.ports[1] = silent.getsockname()[1]
             silent.listen()
             reason = await self.unavailable(self.attempt())
         self.assertEqual(reason, tls.UNFINISHED)
@@ -181,7 +182,8 @@ class AttemptTests(TLSCase, TestCase):
         gone before it is looked at.
         """
         with socket.socket(socket.AF_INET) as server:
-            server.bind((self.address, self.ports[1]))
+            server.bind((self.address, 0))
+            self.ports[1] = server.getsockname()[1]
             server.listen()
             attempt = self.attempt()
             accepted, _ = await deferToThread(server.accept)
@@ -199,7 +201,8 @@ class AttemptTests(TLSCase, TestCase):
         To stop in the middle of the handshake ends the attempt.
         """
         with socket.socket(socket.AF_INET) as silent:
-            silent.bind((self.address, self.ports[1]))
+            silent.bind((self.address, 0))
+            self.ports[1] = silent.getsockname()[1]
             silent.listen()
             transport = self.make(0)
             attempt = transport.connect(self.address, self.ports[1], Inbox())
