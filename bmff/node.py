@@ -58,7 +58,10 @@ from bmff.web.views import Moments
 from bmff.web.webservice import WebService, hostNames
 
 HOTSPOT_TABLES: Final = ("peers", "subscriptions")  # of the registry
-_NEW_CYCLES: Final = 50_000  # objects; calls make none that need the collector
+# Of the garbage collector: new objects after which it looks at them, such looks after which it looks
+# at those before too, and of these until it looks at all. Frames need none of it, but events do: a
+# look at 50,000 objects would keep every frame waiting for 40 ms.
+_COLLECTING: Final = (700, 20, 10)
 
 
 class Options(usage.Options):
@@ -524,7 +527,7 @@ class TwistdNode(Node):
             signal.signal(signal.SIGHUP, self._hungUp)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(_NEW_CYCLES, 20, 100)
+        gc.set_threshold(*_COLLECTING)
 
     def _hungUp(self, number: int, frame: object) -> None:
         # Within a signal nothing else is safe.

@@ -250,11 +250,13 @@ class Slot:
     @ivar dynamic: talkgroups that were keyed, each with the monotonic second that it ends at.
     @ivar waiting: calls that could not have it when they began.
     @ivar ringsAt: when it is looked at whether they may have it; infinity for never.
+    @ivar expiresAt: when it is looked at whether a talkgroup that was keyed ends; infinity for never.
     """
 
     __slots__ = (
         "call",
         "dynamic",
+        "expiresAt",
         "hang",
         "hangUntil",
         "heldUntil",
@@ -280,6 +282,7 @@ class Slot:
         self.dynamic: dict[int, float] = {}
         self.waiting: list[Call] = []
         self.ringsAt = inf
+        self.expiresAt = inf
 
     def hears(self, talkgroup: int) -> bool:
         """

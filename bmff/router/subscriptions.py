@@ -54,7 +54,6 @@ class Subscriptions:
         self._floor = floor
         self._deadlines = deadlines
         self._publish = publish
-        self._looks: dict[tuple[Slot, int], float] = {}  # when each that was keyed is looked at
 
     def setStatic(self, peer: Peer, static: Mapping[int, Iterable[int]], now: float) -> None:
         """
@@ -164,35 +163,34 @@ class Subscriptions:
         if fresh:
             self._talkgroups.join(slot, talkgroup)
             self._tell(slot)
-        self._watch(slot, talkgroup)
+        self._watch(slot)
 
-    def _watch(self, slot: Slot, talkgroup: int) -> None:
+    def _watch(self, slot: Slot) -> None:
         """
-        Look at a talkgroup when its time is over, once, however often it is keyed until then.
+        Look at a slot when the first of what was keyed is over: once for all of it, whatever is
+        keyed and left until then, so that nobody who keys and keys fills the memory.
         """
-        until = slot.dynamic[talkgroup]
-        if until < self._looks.get((slot, talkgroup), inf):
-            self._looks[slot, talkgroup] = until
-            self._deadlines.schedule(until, self._expire, (slot, talkgroup, until))
+        due = min(slot.dynamic.values(), default=inf)
+        if due < slot.expiresAt:
+            slot.expiresAt = due
+            self._deadlines.schedule(due, self._expire, (slot, due))
 
-    def _expire(self, subject: tuple[Slot, int, float], now: float) -> None:
-        slot, talkgroup, due = subject
-        if self._looks.get((slot, talkgroup)) != due:
+    def _expire(self, subject: tuple[Slot, float], now: float) -> None:
+        slot, due = subject
+        if slot.expiresAt != due:
             return  # an earlier look has taken the place of this one
-        del self._looks[slot, talkgroup]
-        if talkgroup not in slot.dynamic:
-            return
-        if slot.dynamic[talkgroup] > now:
-            self._watch(slot, talkgroup)
-            return
+        slot.expiresAt = inf
+        over = [talkgroup for talkgroup, until in slot.dynamic.items() if until <= now]
         call = slot.call
-        if call is not None and call.destination == talkgroup and not call.private:
-            slot.dynamic[talkgroup] = now + GRACE  # nobody is cut off within a call
-            self._watch(slot, talkgroup)
-            return
-        del slot.dynamic[talkgroup]
-        self._left(slot, talkgroup, now)
-        self._tell(slot)
+        if call is not None and not call.private and call.destination in over:
+            slot.dynamic[call.destination] = now + GRACE  # nobody is cut off within a call
+            over.remove(call.destination)
+        for talkgroup in over:
+            del slot.dynamic[talkgroup]
+            self._left(slot, talkgroup, now)
+        if over:
+            self._tell(slot)
+        self._watch(slot)
 
     def _joined(self, slot: Slot, talkgroup: int, now: float) -> None:
         self._talkgroups.join(slot, talkgroup)

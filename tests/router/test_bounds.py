@@ -45,6 +45,24 @@ class DeadlineTests(RouterTestCase):
         self.advance(900.0)
         self.assertEqual((peer.slot(2).dynamic, self.due), ({}, 0))
 
+    def test_keyedAll(self) -> None:
+        """
+        However many talkgroups a user keys, one look at the slot serves all of them, and each is
+        left in its time.
+        """
+        peer = self.peer(1, dynamicTimeout=900.0)
+        for number in range(1, 400):
+            self.call(peer, destination=1000 + number, stream=number)
+            self.advance(3.0)
+        self.assertLess(self.due, 10)
+        self.assertEqual(list(peer.slot(2).dynamic), list(range(1336, 1400)))
+        self.advance(900.0 - 32 * 3.0)
+        left = peer.slot(2).dynamic
+        self.assertIn(len(left), range(20, 50))
+        self.assertGreater(min(left.values()), self.now)
+        self.advance(900.0)
+        self.assertEqual((peer.slot(2).dynamic, self.due), ({}, 0))
+
     def test_shorterTime(self) -> None:
         """
         A talkgroup that is keyed again when its time has been made shorter is left that early.
