@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from shutil import copyfile
 from subprocess import DEVNULL, Popen
@@ -29,100 +29,35 @@ from benchmarks._node import HOST, freePorts
 from benchmarks._report import Report, arguments
 from bmff.ctl.ask import NodeError, ask
 from bmff.ctl.hotspot import Report as Heard
-from bmff.ctl.hotspot import stamped
-from bmff.dmr.frame import DATA_SYNC, FRAME_PERIOD, KIND, Frame
-from bmff.dmr.voice import voiceCall
+from bmff.dmr.frame import Frame
 from bmff.keys import Secrets
 from bmff.protocols.fastforward import KEY_GRACE
-from bmff.protocols.hotspot import Hotspot
-from bmff.sockets.addresses import packAddress
-from bmff.sockets.datagrams import DatagramPort
-from bmff.wire.homebrew import Station
-from bmff.wire.homebrewclient import Client
+from tests.talker import Talker
 
 ROOT: Final = Path(__file__).parent.parent
 TWISTD: Final = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 NODES: Final = (25011, 25012)
 FIRST_KEY: Final = "group"
-SLOTS: Final = {91: 2, 92: 1}  # the slot of each call, by talkgroup
 PATIENCE: Final = 30.0  # seconds to wait for what shall come about
 BEFORE: Final = 2.0  # seconds of the calls before the first change
 BETWEEN: Final = 5.0  # seconds from each change to the next; nodes look every two
 AFTER: Final = KEY_GRACE + 4.0  # seconds that the calls go on after the last
 
 
-class Caller:
+class Caller(Talker):
     """
-    A duplex hotspot that talks on one slot and hears on the other.
+    One that also tells how late frames came.
 
-    @ivar heard: what it has sent and heard.
+    @ivar report: what it has heard.
     """
 
-    def __init__(
-        self, reactor: Any, master: int, radio: int, password: bytes, talk: int, hear: int
-    ) -> None:
-        """
-        @param master: the UDP port of its node.
-        @param talk: the talkgroup that it calls.
-        @param hear: the one that it is subscribed to.
-        """
-        self.heard = Heard()
-        self._reactor = reactor
-        self._radio = radio
-        self._talk = talk
-        station = Station(radio, "BENCH", 435_000_000, 430_000_000, slots=3)
-        client = Client(station, password, f"TS{SLOTS[hear]}={hear}", self._frameReceived)
-        self._hotspot = Hotspot(reactor, packAddress(HOST, master), client, lambda _: None)
-        self._port = DatagramPort(reactor, HOST, 0, self._hotspot)
-        self._hotspot.transport = self._port
-        self._port.startListening()
-        self._hotspot.start()
-
-    @property
-    def running(self) -> bool:
-        """
-        Whether it is logged in.
-        """
-        return self._hotspot.client.state.name == "RUNNING"
-
-    async def talk(self, done: Callable[[], bool]) -> None:
-        """
-        Call until something is so: one call, its frames at their pitch.
-        """
-        due = self._reactor.seconds()
-        for frame in self._frames(done):
-            self._hotspot.sendFrame(frame)
-            self.heard.sent += 1
-            due += FRAME_PERIOD
-            await deferLater(self._reactor, max(0.0, due - self._reactor.seconds()))
-
-    def _frames(self, done: Callable[[], bool]) -> Iterator[Frame]:
-        """
-        A header, voice frames with the time in them until it is over, a terminator.
-        """
-        for frame in voiceCall(
-            source=self._radio,
-            destination=self._talk,
-            stream=int.from_bytes(os.urandom(4)) | 1,
-            superframes=400,
-            slot=SLOTS[self._talk],
-        ):
-            if frame.flags & KIND == DATA_SYNC:
-                yield frame
-            elif done():
-                return
-            else:
-                yield stamped(frame, time.time_ns())
+    def __init__(self, master: int, radio: int, password: bytes, talk: int, hear: int) -> None:
+        self.report = Heard()
+        super().__init__(master, radio, password, talk, hear)
 
     def _frameReceived(self, frame: Frame, now: float) -> None:
-        self.heard.frameHeard(frame, time.time_ns())
-
-    def stop(self) -> None:
-        """
-        Leave.
-        """
-        self._hotspot.stop()
-        self._port.stopListening()
+        super()._frameReceived(frame, now)
+        self.report.frameHeard(frame, time.time_ns())
 
 
 class Node:
@@ -273,13 +208,13 @@ async def measure(
             password = Secrets.load(nodes[0].secrets).homebrewPassword("hotspots") or b""
             for place, (talk, hear) in enumerate(((91, 92), (92, 91))):
                 master, radio = nodes[place].master, 2_340_001 + place
-                callers.append(Caller(reactor, master, radio, password, talk, hear))
+                callers.append(Caller(master, radio, password, talk, hear))
             await until(reactor, lambda: all(one.running for one in callers), "the login")
             await deferLater(reactor, 1.0)  # what is heard is told to the other node
             return await during(reactor, nodes, callers, rotate)
         finally:
             for caller in callers:
-                caller.stop()
+                await caller.stop()
             for node in nodes:
                 node.stop()
 
@@ -293,16 +228,15 @@ async def during(
     """
     The calls and the change in their middle.
     """
-    over: list[bool] = []
     before = [node.link() for node in nodes]
-    talks = [Deferred.fromCoroutine(one.talk(lambda: bool(over))) for one in callers]
+    for caller in callers:
+        caller.call()
     await deferLater(reactor, BEFORE)
     await rotate(reactor, nodes)
     await deferLater(reactor, AFTER)
     after = [node.link() for node in nodes]
-    over.append(True)
-    for talk in talks:
-        await talk
+    for caller in callers:
+        await caller.hangUp()
     await deferLater(reactor, 0.5)  # the last ones are on their way
     secrets = [Secrets.load(node.secrets) for node in nodes]
     key = secrets[0].currentKey()
@@ -313,11 +247,11 @@ async def during(
         "both nodes say so": all(f"made under key {key} from" in node.log for node in nodes),
         "no error in a log": not any("Traceback" in node.log for node in nodes),
     }
-    latencies = sorted(late for one in callers for late in one.heard.latencies)
+    latencies = sorted(late for one in callers for late in one.report.latencies)
     return {
-        "sent": sum(one.heard.sent for one in callers),
-        "heard": sum(one.heard.heard for one in callers),
-        "calls heard": sum(one.heard.calls for one in callers),
+        "sent": sum(len(one.sent) for one in callers),
+        "heard": sum(one.report.heard for one in callers),
+        "calls heard": sum(one.report.calls for one in callers),
         "key": key,
         "links say": [each.get("key") for each in after],
         "proofs": proofs,

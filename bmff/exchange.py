@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import SystemRandom
-from typing import Final
+from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -31,14 +31,28 @@ from bmff.router.texts import Texts
 _STREAM_BITS: Final = 32
 
 
+class NamedRules(Protocol):
+    """
+    What the configuration says of the operator's own rules, see L{bmff.sections.routing.Routing}.
+    """
+
+    @property
+    def rules(self) -> Sequence[str]:
+        """
+        Their names, in the order that they are asked in.
+        """
+
+
 class Exchange:
     """
     What calls pass through on a node.
 
     @ivar router: who hears whom.
     @ivar texts: sends text messages to radios.
+    @ivar alive: see L{bmff.reload.Reloadable}.
     """
 
+    alive: Final = frozenset({"routing.rules"})
     _log = Logger()
 
     def __init__(
@@ -67,7 +81,7 @@ class Exchange:
             Status(self.texts),
             Dialling(self.router.subscriptions),
         )
-        self.useRules(rules)
+        self.router.rules = self._rulesOf(rules)
 
     # What an operator may ask for, see L{bmff.brokers.orders.Commands}.
 
@@ -141,12 +155,20 @@ class Exchange:
             raise CommandRefused(f"{slot} is no slot, which is 1 or 2")
         return found.slot(slot)
 
-    def useRules(self, names: Sequence[str]) -> None:
+    def prepare(self, section: NamedRules) -> Callable[[], None]:
         """
-        Ask these rules from now on, in this order.
+        See L{bmff.reload.Reloadable}: the rules are asked from the next call on.
 
-        @raise ConfigurationError: there is no rule of a name; those that were asked stay.
+        @raise ConfigurationError: there is no rule of a name.
         """
+        rules = self._rulesOf(section.rules)
+
+        def take() -> None:
+            self.router.rules = rules
+
+        return take
+
+    def _rulesOf(self, names: Sequence[str]) -> Rules:
         found = {each.name: each for each in getPlugins(IRouting)} if names else {}
         there = ", ".join(sorted(found)) or "none"
         mistakes = [
@@ -160,7 +182,7 @@ class Exchange:
         rules.failed = self._ruleFailed
         for name in names:
             rules.add(name, found[name].decide)
-        self.router.rules = rules
+        return rules
 
     def _ruleFailed(self, name: str, error: Exception) -> None:
         self._log.failure("the rule {name} failed, and is skipped", Failure(error), name=name)

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import SystemRandom
@@ -41,7 +40,6 @@ from bmff.sections.fastforward import FastForward
 from bmff.sections.homebrew import Homebrew
 from bmff.sections.mqtt import MQTT
 from bmff.sections.openbridge import OpenBridge
-from bmff.sections.routing import Routing
 from bmff.sections.values import Address
 from bmff.sockets.datagrams import DatagramPort
 from bmff.systemd import SupervisionService, Supervisor, startEnvironment
@@ -58,9 +56,9 @@ from bmff.web.views import Moments
 from bmff.web.webservice import WebService, hostNames
 
 HOTSPOT_TABLES: Final = ("peers", "subscriptions")  # of the registry
-# Of the garbage collector: new objects after which it looks at them, such looks after which it looks
-# at those before too, and of these until it looks at all. Frames need none of it, but events do: a
-# look at 50,000 objects would keep every frame waiting for 40 ms.
+# Of the garbage collector: new objects until it looks at them, such looks until it looks at those
+# before too, and of these until it looks at all. Frames need none of it, but events do: a look at
+# 50,000 objects would keep every frame waiting for 40 ms.
 _COLLECTING: Final = (700, 20, 10)
 
 
@@ -197,7 +195,6 @@ class Node(MultiService):
         )
         self._access: Access | None = None
         self._hotspots: HomeBrewService | None = None
-        self._rules = OperatorsRules(self.exchange)
         self._ports: list[DatagramPort] = []
         self.broker: BrokerService | None = None
         if configuration.mqtt is not None:  # first, so that it stops last and tells of all ends
@@ -271,7 +268,7 @@ class Node(MultiService):
         The parts that take on changes, by the sections that they have.
         """
         parts: dict[str, Reloadable[Any] | None] = {
-            "routing": self._rules,
+            "routing": self.exchange,
             "homebrew": self._hotspots,
             "fastforward": self.links,
             "openbridge": self.bridges,
@@ -436,33 +433,6 @@ def programVersion() -> str:
         return version("bmff")
     except PackageNotFoundError:
         return "0"
-
-
-class OperatorsRules:
-    """
-    The operator's own rules, which may become others while calls go on.
-
-    @ivar alive: see L{Reloadable}.
-    """
-
-    alive: Final = frozenset({"routing.rules"})
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    def prepare(self, section: Routing) -> Callable[[], None]:
-        """
-        See L{Reloadable}.
-        """
-        router = self._exchange.router
-        before = router.rules
-        self._exchange.useRules(section.rules)
-        wanted, router.rules = router.rules, before
-
-        def take() -> None:
-            router.rules = wanted
-
-        return take
 
 
 class TwistdNode(Node):

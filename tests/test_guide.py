@@ -37,11 +37,11 @@ from bmff.ctl.overrides import OverridesOptions
 from bmff.dmr.frame import DATA_SYNC
 from bmff.errors import ConfigurationError
 from bmff.events import CallRefused
+from bmff.exchange import Exchange
 from bmff.hotspots import HomeBrewService
 from bmff.ibmff import IRouting
 from bmff.keys import Secrets
 from bmff.linkservice import LinkService
-from bmff.node import OperatorsRules
 from bmff.toml import written
 from bmff.uplinks import UplinkService
 from bmff.web.webservice import WebService
@@ -240,7 +240,7 @@ class ConfigurationTests(SynchronousTestCase):
         The table of what counts at once says of each setting what a running node does with it.
         """
         services: list[Any] = [BridgeService, BrokerService, HomeBrewService, LinkService]
-        services += [OperatorsRules, UplinkService, WebService]
+        services += [Exchange, UplinkService, WebService]
         alive = frozenset[str]().union(*(each.alive for each in services))
         page = (FOLDER / "configuration.md").read_text().partition("\n## A changed file")[2]
         rows = re.findall(r"^\| `\[+([a-z]+)\]+`.*? \| *(.*?) *\| *(.*?) *\|$", page, re.MULTILINE)

@@ -183,7 +183,8 @@ class LinkServiceTests(TestCase):
 
     async def test_noRegistry(self) -> None:
         """
-        Where links cannot be made who waits for them is told at once, and why, in a line for each part.
+        Where links cannot be made who waits for them is told at once, and why, in a line
+        for each part.
         """
         (self.folder / "registry.sqlite").write_text("no database, but long enough " * 100)
         with capturedLogs() as logs:

@@ -250,7 +250,7 @@ class Slot:
     @ivar dynamic: talkgroups that were keyed, each with the monotonic second that it ends at.
     @ivar waiting: calls that could not have it when they began.
     @ivar ringsAt: when it is looked at whether they may have it; infinity for never.
-    @ivar expiresAt: when it is looked at whether a talkgroup that was keyed ends; infinity for never.
+    @ivar expiresAt: when it is looked at whether what was keyed is over; infinity for never.
     """
 
     __slots__ = (
