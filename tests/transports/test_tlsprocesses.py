@@ -99,7 +99,6 @@ class LinkTests(TestCase):
             turn,
             events.publish,
         )
-        registry.startService()
         events.watch(service.choices.watch)
         return service
 
@@ -110,6 +109,7 @@ class LinkTests(TestCase):
         for number, lines in enumerate(more):
             service = self.make(25001 + number, lines)
             self.services.append(service)
+            self.registries[-1].startService()
             service.startService()
             await service.started
 
