@@ -165,11 +165,11 @@ class LinkTests(TestCase):
             before = self.services[0].certificate
         finally:
             await self.stop()
-        again = self.make(25001, "tls = true")
-        again.startService()
-        await again.started
+        self.services.clear()
+        await self.start("tls = true")
+        (again,) = self.services
         self.assertEqual(again.certificate, before)
-        await again.stopService()
+        await self.stop()
 
     async def test_pinned(self) -> None:
         """
