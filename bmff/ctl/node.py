@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber, removed
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, NodeRow
 from bmff.tables import NODES
@@ -161,9 +161,7 @@ class RemoveOptions(RowCommand):
             if alive and not self["force"]:
                 message = "is alive, and would write its row again; stop it, or use --force"
                 raise ConfigurationError([Mistake(f"node {node}", message)])
-            before = known, len(registry.badRows)
-            await registry.remove(NODES, node)
-            return before != (None, len(registry.badRows))
+            return await removed(registry, NODES, node)
 
         if not (self.isThere and self.visit(remove)):
             raise ConfigurationError([Mistake(f"node {node}", "has no row in the registry")])

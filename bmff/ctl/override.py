@@ -11,7 +11,7 @@ from typing import Final
 from twisted.plugin import getPlugins
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, nodeID, portNumber, removed
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, ITransportMaker, NodeRow, OverrideRow
 from bmff.tables import OVERRIDES
@@ -122,9 +122,7 @@ class RemoveOptions(RowCommand):
         node = self["node"]
 
         async def remove(registry: IRegistry) -> bool:
-            before = registry.overrides.get(node), len(registry.badRows)
-            await registry.remove(OVERRIDES, node)
-            return before != (None, len(registry.badRows))
+            return await removed(registry, OVERRIDES, node)
 
         if not (self.isThere and self.visit(remove)):
             raise ConfigurationError([Mistake(str(node), "there is no override for this node")])

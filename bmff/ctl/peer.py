@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from twisted.python import usage
 
-from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, removed
 from bmff.dmr.numbers import radioID
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, PeerRow
@@ -344,9 +344,7 @@ class RemoveOptions(PeerCommand):
         peer = self["peer"]
 
         async def remove(registry: IRegistry) -> bool:
-            before = registry.peers.get(peer), len(registry.badRows)
-            await registry.remove(PEERS, peer)
-            return before != (None, len(registry.badRows))
+            return await removed(registry, PEERS, peer)
 
         if not (self.isThere and self.visit(remove)):
             raise ConfigurationError([Mistake(f"peer {peer}", "has no row in the registry")])

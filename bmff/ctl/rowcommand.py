@@ -81,6 +81,17 @@ class RowCommand(AnyOrderOptions):
         return attrs.evolve(configuration.registry, **changes), configuration.secrets
 
 
+async def removed(registry: IRegistry, table: str, key: int | tuple[int, int, int]) -> bool:
+    """
+    Take a row away, also one that cannot be used.
+
+    @return: whether it was there.
+    """
+    before = getattr(registry, table).get(key), len(registry.badRows)
+    await registry.remove(table, key)
+    return before != (None, len(registry.badRows))
+
+
 class RowListing(RowCommand, Generic[R]):
     """
     The options of a command that lists the rows of one table, and those that cannot be used.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from twisted.python import usage
 
 from bmff.ctl.peer import peerID
-from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing
+from bmff.ctl.rowcommand import RowCommand, RowCommands, RowListing, removed
 from bmff.errors import ConfigurationError, Mistake
 from bmff.ibmff import IRegistry, SubscriptionRow
 from bmff.tables import SUBSCRIPTIONS
@@ -137,9 +137,7 @@ class RemoveOptions(SubscriptionCommand):
             there = []
             for row in self.rows:
                 key = row.peer, row.slot, row.talkgroup
-                before = registry.subscriptions.get(key), len(registry.badRows)
-                await registry.remove(SUBSCRIPTIONS, key)
-                if before != (None, len(registry.badRows)):
+                if await removed(registry, SUBSCRIPTIONS, key):
                     there.append(row)
             return there
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bmff.events import Event
-from bmff.ibmff import BadRow, NodeRow, OverrideRow
+from bmff.ibmff import NodeRow, OverrideRow
 from bmff.router.call import Call
 from bmff.router.router import Router
 from bmff.sockets.datagrams import DatagramPort
 from bmff.web.links import Links
 from bmff.web.orders import Orders
-from bmff.web.overrides import OverriddenLinks
+from bmff.web.overrides import OverriddenLinks, OverrideRows
 from bmff.web.refusals import Refusals
 from bmff.web.steering import SteeredLinks
 from bmff.web.views import Moments
@@ -23,28 +23,13 @@ from bmff.wire.homebrewmaster import Event as LoginEvent
 from bmff.wire.homebrewmaster import Master
 
 
-class Rows(Protocol):
+class Rows(OverrideRows, Protocol):
     """
     What nodes know together, see L{bmff.ibmff.IRegistry}.
     """
 
     @property
     def nodes(self) -> Mapping[int, NodeRow]: ...
-
-    @property
-    def overrides(self) -> Mapping[int, OverrideRow]: ...
-
-    @property
-    def badRows(self) -> tuple[BadRow, ...]: ...
-
-    @property
-    def available(self) -> bool: ...
-
-    @property
-    def reason(self) -> str: ...
-
-    @property
-    def age(self) -> float: ...
 
     def put(self, row: NodeRow | OverrideRow) -> Any: ...
 
