@@ -68,7 +68,7 @@ class KeyOptions(AnyOrderOptions):
 
         @raise ConfigurationError: it cannot be changed so.
         """
-        path, keyID = self._path(), self["id"]
+        path, keyID = findSecrets(self["secrets"], self["config"]), self["id"]
         match self["action"]:
             case "add":
                 nodes = tuple(int(part) for part in self["nodes"].split(",") if part)
@@ -88,9 +88,16 @@ class KeyOptions(AnyOrderOptions):
                 print("the old one is accepted until: bmffctl key remove ID")
         return 0
 
-    def _path(self) -> Path:
-        if self["secrets"] is not None:
-            return Path(self["secrets"])
-        if self["config"] is not None:
-            return loadConfiguration(self["config"]).secrets
-        return defaultState() / "secrets.toml"
+
+def findSecrets(given: str | None, configuration: str | None) -> Path:
+    """
+    The secrets file that is meant: the one named, else the configuration's, else that of the
+    default state folder.
+
+    @raise ConfigurationError: the configuration cannot be read.
+    """
+    if given is not None:
+        return Path(given)
+    if configuration is not None:
+        return loadConfiguration(configuration).secrets
+    return defaultState() / "secrets.toml"

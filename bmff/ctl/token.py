@@ -5,12 +5,11 @@ C{bmffctl token}: the tokens of the HTTP API.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from twisted.python import usage
 
-from bmff.config import defaultState, loadConfiguration
 from bmff.ctl.anyorder import AnyOrderOptions
+from bmff.ctl.keys import findSecrets
 from bmff.ctl.tables import table
 from bmff.keyfile import addToken, removeToken
 from bmff.keys import Secrets
@@ -58,7 +57,7 @@ class TokenOptions(AnyOrderOptions):
 
         @raise ConfigurationError: it cannot be used so.
         """
-        path, name = self._path(), self["name"]
+        path, name = findSecrets(self["secrets"], self["config"]), self["name"]
         right = "control" if self["control"] else "read"
         match self["action"]:
             case "add":
@@ -74,10 +73,3 @@ class TokenOptions(AnyOrderOptions):
                 shown = table(("NAME", "RIGHT"), rows)
                 print(json.dumps(content, indent=2) if self["json"] else shown)
         return 0
-
-    def _path(self) -> Path:
-        if self["secrets"] is not None:
-            return Path(self["secrets"])
-        if self["config"] is not None:
-            return loadConfiguration(self["config"]).secrets
-        return defaultState() / "secrets.toml"
