@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from bmff.ibmff import IPathReceiver, IPathTransport
+from bmff.sockets.failures import ReceiverFailures
 from bmff.sockets.fanout import FULL
 
 LARGEST: Final = 0xFFFF  # bytes of a packet
@@ -34,8 +35,6 @@ TURN: Final = 64  # packets with boundaries of their own that one turn drains at
 STREAM_TURN: Final = 16 << 10  # bytes of a stream that one turn drains at most
 CLOSED_THERE: Final = "closed by the other end"
 CLOSED_HERE: Final = "closed here"
-
-_LOG_INTERVAL: Final = 1.0  # seconds between two reports of a receiver's failures
 
 
 class ConnectionReactor(Protocol):
@@ -89,7 +88,7 @@ NOBODY: Final = Nobody()
 
 
 @implementer(IPathTransport, IReadWriteDescriptor)
-class Connection(ABC):
+class Connection(ReceiverFailures, ABC):
     """
     A connected socket, which the connection owns from now on; subclasses say how packets are told
     apart.
@@ -106,7 +105,6 @@ class Connection(ABC):
     @ivar packetsReceived: packets handed to the receiver.
     @ivar packetsSent: packets taken by L{sendPacket}.
     @ivar refused: packets that it did not take.
-    @ivar failed: times that the receiver raised.
     """
 
     reliable = True
@@ -134,7 +132,6 @@ class Connection(ABC):
         self.packetsReceived = 0
         self.packetsSent = 0
         self.refused = 0
-        self.failed = 0
         self._reactor = reactor
         self._socket: socket.socket | None = sock
         # Both say EBADF after the socket is closed.
@@ -145,7 +142,6 @@ class Connection(ABC):
         self._waiting = False  # a packet was refused since
         self._rest = b""  # of the packet that the kernel took a part of
         self._reason = CLOSED_THERE
-        self._nextReport = float("-inf")
         self._prefix = f"{name} {remote}"
 
     def start(self) -> None:
@@ -230,7 +226,7 @@ class Connection(ABC):
             except Exception:
                 self._receiverFailed(self._reactor.seconds())
 
-    def moveTo(self, conversation: object) -> None:  # noqa: B027 - nothing is to be added
+    def moveTo(self, conversation: object) -> None:
         """
         A connection does not move.
         """
@@ -306,21 +302,6 @@ class Connection(ABC):
                 self.receiver.flush()
             except Exception:
                 self._receiverFailed(now)
-
-    def _receiverFailed(self, now: float) -> None:
-        """
-        Count the exception at hand, and log it unless another was logged within the last second:
-        the other end may be able to cause one for each packet.
-        """
-        self.failed += 1
-        if now >= self._nextReport:
-            self._nextReport = now + _LOG_INTERVAL
-            self._log.failure(
-                "{name} {remote}: the receiver failed, {failed} times so far",
-                name=self.name,
-                remote=self.remote,
-                failed=self.failed,
-            )
 
 
 class StreamConnection(Connection):

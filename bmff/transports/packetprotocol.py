@@ -31,17 +31,17 @@ from zope.interface import implementer
 from bmff.errors import TransportUnavailable
 from bmff.ibmff import IAcceptor, IPathReceiver, IPathTransport
 from bmff.sockets.descriptor import CLOSED_HERE, CLOSED_THERE, LARGEST, NOBODY
+from bmff.sockets.failures import ReceiverFailures
 from bmff.transports.connected import CONNECT_TIME
 from bmff.transports.lifetime import Lifetime
 from bmff.transports.strangers import Reception, Stranger
 
 TURN: Final = 16 << 10  # bytes that one turn hands over, but for the rest of its last packet
 CLOSE_TIME: Final = 1.0  # seconds for what was sent last to go out
-_LOG_INTERVAL: Final = 1.0  # seconds between two reports of a receiver's failures
 
 
 @implementer(IPathTransport, IPushProducer)
-class PacketProtocol(Protocol):
+class PacketProtocol(ReceiverFailures, Protocol):
     """
     One connection.
 
@@ -55,7 +55,6 @@ class PacketProtocol(Protocol):
     @ivar packetsReceived: packets handed to the receiver.
     @ivar packetsSent: packets taken by L{sendPacket}.
     @ivar refused: packets that it did not take.
-    @ivar failed: times that the receiver raised.
     """
 
     reliable = True
@@ -83,7 +82,6 @@ class PacketProtocol(Protocol):
         self.packetsReceived = 0
         self.packetsSent = 0
         self.refused = 0
-        self.failed = 0
         self._reactor = reactor
         self._life = life
         self._made = made
@@ -96,7 +94,6 @@ class PacketProtocol(Protocol):
         self._reason = ""  # of the end, once it has begun
         self._closing = False  # in the middle of ending it
         self._abort: IDelayedCall | None = None
-        self._nextReport = float("-inf")
 
     async def connect(self, endpoint: IStreamClientEndpoint) -> PacketProtocol:
         """
@@ -211,7 +208,7 @@ class PacketProtocol(Protocol):
             try:
                 self.receiver.packetReceived(bytes(held[start:stop]), now)
             except Exception:
-                self._receiverFailed()
+                self._receiverFailed(self._reactor.seconds())
             self.packetsReceived += 1
             at = stop
         if at:
@@ -229,23 +226,7 @@ class PacketProtocol(Protocol):
         try:
             function(*arguments)
         except Exception:
-            self._receiverFailed()
-
-    def _receiverFailed(self) -> None:
-        """
-        Count the exception at hand, and log it unless another was logged within the last second:
-        the other end may be able to cause one for each packet.
-        """
-        self.failed += 1
-        now = self._reactor.seconds()
-        if now >= self._nextReport:
-            self._nextReport = now + _LOG_INTERVAL
-            self._log.failure(
-                "{name} {remote}: the receiver failed, {failed} times so far",
-                name=self.name,
-                remote=self.remote,
-                failed=self.failed,
-            )
+            self._receiverFailed(self._reactor.seconds())
 
     # The end.
 

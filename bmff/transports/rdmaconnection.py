@@ -21,6 +21,7 @@ from zope.interface import implementer
 from bmff.errors import ProtocolError
 from bmff.ibmff import IPathReceiver, IPathTransport
 from bmff.sockets.descriptor import CLOSED_HERE, CLOSED_THERE, NOBODY, ConnectionReactor
+from bmff.sockets.failures import ReceiverFailures
 from bmff.transports.rdmacredits import RESERVE, Credits
 from bmff.transports.rdmahello import Hello
 from bmff.transports.rdmaidentifier import Happening, Identifier
@@ -31,7 +32,6 @@ from bmff.transports.rdmaverbs import DISCONNECTED, ESTABLISHED, TIMEWAIT_EXIT
 
 LINGER_TIME: Final = 1.0  # seconds that a good-bye may take to arrive
 
-_LOG_INTERVAL: Final = 1.0  # seconds between two reports of a receiver's failures
 _LAST_TURNS: Final = 4  # that look for what came before the end
 
 
@@ -50,7 +50,7 @@ def partSize(hello: Hello) -> int:
 
 
 @implementer(IPathTransport, IReadDescriptor)
-class RDMAConnection:
+class RDMAConnection(ReceiverFailures):
     """
     One connection; it owns its identifier and queues.
 
@@ -60,7 +60,6 @@ class RDMAConnection:
     @ivar packetsReceived: packets handed to the receiver.
     @ivar packetsSent: packets taken by L{sendPacket}.
     @ivar refused: packets that it did not take.
-    @ivar failed: times that the receiver raised.
     """
 
     name = "rdma"
@@ -88,7 +87,6 @@ class RDMAConnection:
         self.packetsReceived = 0
         self.packetsSent = 0
         self.refused = 0
-        self.failed = 0
         self._reactor = reactor
         self._identifier = identifier
         self._queue: QueuePair | None = queue
@@ -102,7 +100,6 @@ class RDMAConnection:
         self._heardGoodbye = False
         self._again: IDelayedCall | None = None  # a turn that nothing wakes us for
         self._end: IDelayedCall | None = None
-        self._nextReport = float("-inf")
         self._prefix = f"{self.name} {remote}"
         identifier.watcher = self._happened
 
@@ -304,20 +301,6 @@ class RDMAConnection:
                 receiver.flush()
             except Exception:
                 self._receiverFailed(now)
-
-    def _receiverFailed(self, now: float) -> None:
-        """
-        Count the exception at hand, and log it unless another was logged within the last second.
-        """
-        self.failed += 1
-        if now >= self._nextReport:
-            self._nextReport = now + _LOG_INTERVAL
-            self._log.failure(
-                "{name} {remote}: the receiver failed, {failed} times so far",
-                name=self.name,
-                remote=self.remote,
-                failed=self.failed,
-            )
 
     # The end.
 
