@@ -55,7 +55,7 @@ class Rows(Protocol):
 @dataclass(frozen=True, slots=True)
 class NoRows:
     """
-    Those of a node that has no registry.
+    Those of rules to which no registry was given.
 
     @ivar peers: none.
     @ivar subscriptions: none.

@@ -69,8 +69,8 @@ class OverridesView:
     ) -> None:
         """
         @param nodeID: this node.
-        @param registry: L{None} where there are no links.
-        @param links: the same.
+        @param registry: its rows count where there are links.
+        @param links: L{None} where there are none.
         """
         self._nodeID = nodeID
         self._registry = registry
